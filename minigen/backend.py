@@ -1,0 +1,179 @@
+"""Which array library an array belongs to, moving between devices, and the one place that allocates.
+
+An array is a `numpy.ndarray` or a `cupy.ndarray`. NumPy's own functions (`np.exp`, `np.where`, `np.tensordot`) follow the
+type of their argument to CuPy by themselves; what does not follow, *making* an array, goes through this file.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+Array: TypeAlias = NDArray[Any]
+Shape: TypeAlias = tuple[int, ...]
+
+ALIGNMENT = 64  # bytes: one cache line, one AVX-512 register
+
+
+def array_module(x: Any) -> ModuleType:
+    """The library that made `x`: `numpy` for its arrays and for Python scalars, else the library of x's type (`cupy`)."""
+    if isinstance(x, np.ndarray | np.generic | int | float | complex):
+        return np
+    name = type(x).__module__.partition(".")[0]
+    module = __import__(name)
+    if not hasattr(module, "empty"):
+        raise TypeError(f"{type(x).__name__} is not an array of NumPy or CuPy")
+    return module
+
+
+def device_of(x: Array) -> str:
+    """`"cpu"` for a NumPy array, else `"cuda"`."""
+    return "cpu" if array_module(x) is np else "cuda"
+
+
+def to_device(x: Any, device: str) -> Array:
+    """`x` on `device` (`"cpu"` or `"cuda"`); x itself where it already is there.
+
+    Raises ValueError on an unknown device, RuntimeError where CUDA is asked for and CuPy or a GPU is missing.
+    """
+    if device == "cpu":
+        return x if isinstance(x, np.ndarray) else np.asarray(x.get() if hasattr(x, "get") else x)
+    if device == "cuda":
+        moved: Array = cupy().asarray(x)
+        return moved
+    raise ValueError(f"unknown device {device!r}: choose 'cpu' or 'cuda'")
+
+
+def cupy() -> Any:
+    """CuPy, imported where it is first needed; RuntimeError with the remedy where it, its driver or a GPU is missing."""
+    try:
+        import cupy as module
+    except ImportError as error:
+        raise RuntimeError("device 'cuda' needs CuPy: pip install 'minigen[gpu]', or use device 'cpu'") from error
+    if not module.cuda.is_available():
+        raise RuntimeError("device 'cuda' needs an NVIDIA GPU and its driver, and none was found: use device 'cpu'")
+    return module
+
+
+def real_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    """float32 for float32 and complex64, float64 for float64 and complex128: the type of noise, masks and statistics."""
+    return np.zeros(0, dtype).real.dtype
+
+
+# ---- the one allocator
+
+
+def empty(shape: int | Shape, dtype: DTypeLike = np.float32, *, like: Any = None) -> Array:
+    """An uninitialised array on the device of `like` (NumPy without it), from the workspace if one is active."""
+    xp = np if like is None else array_module(like)
+    if xp is np and _active is not None:
+        return _active.empty(shape, dtype)
+    made: Array = xp.empty(shape, dtype)
+    return made
+
+
+def empty_like(x: Array) -> Array:
+    """`empty` with the shape, dtype and device of `x`, contiguous."""
+    return empty(x.shape, x.dtype, like=x)
+
+
+def zeros(shape: int | Shape, dtype: DTypeLike = np.float32, *, like: Any = None) -> Array:
+    """An array of zeros on the device of `like`, from the workspace if one is active."""
+    out = empty(shape, dtype, like=like)
+    out[...] = 0
+    return out
+
+
+def aligned_zeros(n: int, dtype: DTypeLike, *, like: Any = None) -> Array:
+    """`n` zeros whose first byte lies on a 64-byte boundary: a vector for parameters. Never from the workspace."""
+    dtype = np.dtype(dtype)
+    xp = np if like is None else array_module(like)
+    if xp is not np:
+        vector: Array = xp.zeros(n, dtype)  # CuPy aligns to 512 bytes
+        return vector
+    raw = np.zeros(n * dtype.itemsize + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + n * dtype.itemsize].view(dtype)
+
+
+class Workspace:
+    """Memory that is used again: a block returns to the shelf when the last array that looks into it is gone.
+
+    A training step asks for the same shapes over and over. Fresh memory from the system costs a page fault every 4 KiB,
+    which for a convolution is as long as the arithmetic. No reset and no rule to obey: an array that survives the step (a
+    sample, a running mean) keeps its block, because the block comes back by the array's own weak reference.
+
+    `poison=True` fills every handed-out float array with NaN: a kernel that reads what it has not written is then found.
+    """
+
+    def __init__(self, *, poison: bool = False) -> None:
+        self.poison = poison
+        self.allocated = 0  # bytes ever taken from the system
+        self._shelf: dict[int, list[Array]] = defaultdict(list)  # block size -> free blocks
+        self._lent: dict[int, tuple[weakref.ref[Array], Array]] = {}  # id of the owner -> (its weak reference, block)
+
+    def empty(self, shape: int | Shape, dtype: DTypeLike) -> Array:
+        """An uninitialised, 64-byte aligned array."""
+        dtype = np.dtype(dtype)
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        count = math.prod(shape)
+        size = _block_size(count * dtype.itemsize)
+        shelf = self._shelf[size]
+        if shelf:
+            block = shelf.pop()
+        else:
+            block = aligned_zeros(size, np.uint8)
+            self.allocated += size
+        # Every view of the array has `owner` as its base: NumPy stops looking for a base at a memoryview.
+        owner = np.frombuffer(memoryview(block)[: count * dtype.itemsize], dtype)
+        self._lend(owner, size, block)
+        if self.poison and dtype.kind in "fc":
+            owner[...] = np.nan
+        return owner.reshape(shape)
+
+    def _lend(self, owner: Array, size: int, block: Array) -> None:
+        name, shelf, lent = id(owner), self._shelf[size], self._lent
+
+        def give_back(_: weakref.ref[Array]) -> None:
+            shelf.append(lent.pop(name)[1])
+
+        lent[name] = (weakref.ref(owner, give_back), block)
+
+    @property
+    def in_use(self) -> int:
+        """The number of arrays handed out and still alive."""
+        return len(self._lent)
+
+    def clear(self) -> None:
+        """Hands the free blocks back to the system; arrays still in use are not touched."""
+        for blocks in self._shelf.values():
+            self.allocated -= sum(block.nbytes for block in blocks)
+            blocks.clear()
+
+
+def _block_size(nbytes: int) -> int:
+    """Rounded up to one of eight steps per power of two: nearly equal requests share blocks, at most 12.5 % is wasted."""
+    step = max(ALIGNMENT, 1 << max(0, nbytes.bit_length() - 4))
+    return max(ALIGNMENT, -(-nbytes // step) * step)
+
+
+_active: Workspace | None = None
+
+
+@contextmanager
+def workspace(space: Workspace | None = None) -> Iterator[Workspace]:
+    """Within it, `empty` takes its arrays from `space` (a new one by default)."""
+    global _active
+    before, _active = _active, space if space is not None else Workspace()
+    try:
+        yield _active
+    finally:
+        _active = before

@@ -1,0 +1,209 @@
+"""Keys: counter-based random numbers, the same integers on every device.
+
+A `Key` is a number, not a generator: it has no state to advance, so a forward pass that draws noise changes nothing, a check
+can evaluate a loss again, and a run resumes from a number. Children are made by name, not by order:
+
+    key = Key(0)
+    noise = key.at("step", 12, "dropout1").normal((8, 20))
+
+The generator is Philox-4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): ten rounds of a small
+block cipher that turn (128-bit counter, 64-bit key) into four 32-bit words. A `Key` is 128 bits: the cipher's key (64) and the
+upper half of its counter (64). The lower half of the counter numbers the blocks of one draw.
+
+Legend: n numbers drawn, B blocks of four words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from .backend import Array, Shape, array_module, real_dtype
+
+Name: TypeAlias = str | int | tuple[str | int, ...]
+
+_MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_WEYL = 0x9E3779B9, 0xBB67AE85  # the golden ratio and sqrt(3) - 1, as 32-bit fractions: added to the key every round
+_LOW = np.uint64(0xFFFFFFFF)
+_32 = np.uint64(32)
+# The four uses of the cipher must never meet at one (counter, key): each has a constant that its key is XORed with.
+_DRAW, _CHILD_OF_STR, _CHILD_OF_INT = (0, 0), (0x6D696E69, 0x67656E00), (0x6D696E69, 0x67656E01)
+
+
+def philox(counter: tuple[Any, Any, Any, Any], key: tuple[int, int]) -> tuple[Any, Any, Any, Any]:
+    """Philox-4x32-10: four words of counter and two of key -> four random words, each a uint64 below 2^32.
+
+    The words of `counter` may be arrays (B,); the result then has their shape. Each round is one multiplication of two
+    words to 64 bits, whose halves are crossed over:  (c0, c1, c2, c3) -> (hi(M1 c2) ^ c1 ^ k0, lo(M1 c2), hi(M0 c0) ^ c3 ^ k1, lo(M0 c0)).
+    """
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(10):
+        p0, p1 = _MULTIPLIERS[0] * c0, _MULTIPLIERS[1] * c2
+        c0, c1, c2, c3 = (p1 >> _32) ^ c1 ^ np.uint64(k0), p1 & _LOW, (p0 >> _32) ^ c3 ^ np.uint64(k1), p0 & _LOW
+        k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
+    return c0, c1, c2, c3
+
+
+class _Words(NamedTuple):
+    k0: int
+    k1: int  # the cipher's key
+    c2: int
+    c3: int  # the upper half of the cipher's counter
+
+
+class Key:
+    """An immutable source of random numbers. Equal keys draw equal numbers; `at` makes children that are independent."""
+
+    __slots__ = ("words",)
+    words: _Words
+
+    def __init__(self, seed: int) -> None:
+        """The root key of `seed`, an integer of at most 64 bits."""
+        if not 0 <= seed < 1 << 64:
+            raise ValueError(f"seed {seed} is outside 0 .. 2^64 - 1")
+        object.__setattr__(self, "words", _Words(seed & 0xFFFFFFFF, seed >> 32, 0, 0))
+
+    @classmethod
+    def from_words(cls, words: tuple[int, int, int, int]) -> Key:
+        """The key of four 32-bit words, as `key.words` gives them (a checkpoint stores these)."""
+        key = object.__new__(cls)
+        object.__setattr__(key, "words", _Words(*(int(w) for w in words)))
+        return key
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError("a Key is immutable: make another one with key.at(name)")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Key) and self.words == other.words
+
+    def __hash__(self) -> int:
+        return hash(self.words)
+
+    def __repr__(self) -> str:
+        return "Key(" + " ".join(f"{word:08x}" for word in self.words) + ")"
+
+    def __reduce__(self) -> Any:
+        return Key.from_words, (tuple(self.words),)
+
+    # ---- children
+
+    def at(self, *path: str | int) -> Key:
+        """The child at a path of names and numbers; `key.at("a", 1)` is `key.at("a").at(1)`."""
+        key = self
+        for name in path:
+            key = key._child(name)
+        return key
+
+    def _child(self, name: str | int) -> Key:
+        if isinstance(name, str):
+            number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
+            use = _CHILD_OF_STR
+        else:
+            number, use = int(name) & 0xFFFFFFFFFFFFFFFF, _CHILD_OF_INT
+        k0, k1, c2, c3 = self.words
+        counter = (number & 0xFFFFFFFF, number >> 32, c2, c3)
+        scalars = tuple(np.uint64(word) for word in counter)
+        return Key.from_words(philox(scalars, (k0 ^ use[0], k1 ^ use[1])))  # type: ignore[arg-type]
+
+    def split(self, n: int = 2) -> tuple[Key, ...]:
+        """The children 0 .. n - 1."""
+        return tuple(self.at(i) for i in range(n))
+
+    # ---- draws: word i of a draw is word i % 4 of block i // 4, whatever its type and device
+
+    def bits(self, shape: int | Shape, *, like: Any = None) -> Array:
+        """Uniform 32-bit words, uint32."""
+        shape = _as_shape(shape)
+        n = math.prod(shape)
+        return _words(self, n, like).reshape(shape)
+
+    def uniform(self, shape: int | Shape, dtype: DTypeLike = None, *, like: Any = None) -> Array:
+        """Uniform on [0, 1): u 2^-24 of the upper 24 bits in float32, (word + 1/2) 2^-32 in float64.
+
+        `like` gives device and type (the real one of a complex array); `dtype` alone defaults to float32.
+        """
+        words, dtype = self.bits(shape, like=like), _dtype(dtype, like)
+        if dtype == np.float32:
+            u: Array = (words >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
+        else:
+            u = ((words.astype(np.float64) + 0.5) * 2.0**-32).astype(dtype)
+        return u
+
+    def normal(self, shape: int | Shape, dtype: DTypeLike = None, *, like: Any = None) -> Array:
+        """Standard normal numbers, by Box and Muller: sqrt(-2 ln u) (cos 2 pi v, sin 2 pi v) of two neighbouring words.
+
+        u is never 0. The largest absolute value is 5.8 in float32 (u has 24 bits) and 6.7 in float64 (32 bits).
+        """
+        shape, dtype = _as_shape(shape), _dtype(dtype, like)
+        n = math.prod(shape)
+        words = _words(self, n + n % 2, like)
+        z: Array = _box_muller(words, dtype)[:n].reshape(shape)
+        return z
+
+    def bernoulli(self, p: Any, shape: int | Shape | None = None, *, like: Any = None) -> Array:
+        """Booleans that are true with probability `p`, a number or an array whose shape and device they take."""
+        if shape is None:
+            shape, like = p.shape, p
+        hit: Array = self.uniform(shape, np.float32, like=like) < p
+        return hit
+
+    def integers(self, high: int, shape: int | Shape, *, like: Any = None) -> Array:
+        """Integers uniform on 0 .. high - 1, int64, as floor(word high / 2^32): `high` is at most 2^32."""
+        if not 0 < high <= 1 << 32:
+            raise ValueError(f"integers: high = {high} is outside 1 .. 2^32")
+        words = self.bits(shape, like=like).astype(np.uint64)
+        drawn: Array = ((words * np.uint64(high)) >> _32).astype(np.int64)
+        return drawn
+
+    def permutation(self, n: int) -> Array:
+        """A random order of 0 .. n - 1, int64, on the CPU: the order of n random 64-bit numbers."""
+        words = self.bits((n, 2)).astype(np.uint64)
+        order: Array = np.argsort((words[:, 0] << _32) | words[:, 1], kind="stable")
+        return order
+
+
+def _as_shape(shape: int | Shape) -> Shape:
+    return (int(shape),) if isinstance(shape, int | np.integer) else tuple(shape)
+
+
+def _dtype(dtype: DTypeLike, like: Any) -> np.dtype[Any]:
+    if dtype is not None:
+        return np.dtype(dtype)
+    return np.dtype(np.float32) if like is None else real_dtype(like.dtype)
+
+
+_NUMBA_FROM = 1 << 14  # words; below it NumPy is fast enough and nothing needs compiling
+
+
+def _words(key: Key, n: int, like: Any) -> Array:
+    """The first `n` words of the draw of `key`: (n,) uint32."""
+    xp = np if like is None else array_module(like)
+    if xp is np and n >= _NUMBA_FROM:
+        from .kernels import philox as kernel
+
+        return kernel.words(key.words, n)
+    blocks = xp.arange((n + 3) // 4, dtype=np.uint64)
+    low, high = blocks & _LOW, blocks >> _32
+    k0, k1, c2, c3 = key.words
+    four = philox((low, high, xp.full_like(low, c2), xp.full_like(low, c3)), (k0 ^ _DRAW[0], k1 ^ _DRAW[1]))
+    words: Array = xp.stack(four, 1).reshape(-1)[:n].astype(np.uint32)
+    return words
+
+
+def _box_muller(words: Array, dtype: np.dtype[Any]) -> Array:
+    """(2m,) words -> (2m,) normal numbers of `dtype`."""
+    u, v = words[0::2], words[1::2]
+    if dtype == np.float32:
+        u = ((u >> np.uint32(8)).astype(np.float32) + np.float32(1)) * np.float32(2**-24)
+        v = (v >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
+    else:
+        u = (u.astype(np.float64) + 1.0) * 2.0**-32
+        v = v.astype(np.float64) * 2.0**-32
+    radius, angle = np.sqrt(-2 * np.log(u)), 2 * math.pi * v
+    z: Array = np.stack((radius * np.cos(angle), radius * np.sin(angle)), 1).reshape(-1)
+    return z.astype(dtype, copy=False)
