@@ -133,7 +133,7 @@ class Workspace:
             block = aligned_zeros(size, np.uint8)
             self.allocated += size
         # Every view of the array has `owner` as its base: NumPy stops looking for a base at a memoryview.
-        owner = np.frombuffer(memoryview(block)[: count * dtype.itemsize], dtype)
+        owner = np.frombuffer(memoryview(block)[: count * dtype.itemsize], dtype)  # type: ignore[arg-type]
         self._lend(owner, size, block)
         if self.poison and dtype.kind in "fc":
             owner[...] = np.nan

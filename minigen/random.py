@@ -22,31 +22,15 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .backend import Array, Shape, array_module, real_dtype
+from .backend import Array, Shape, real_dtype
+from .kernels import philox as _kernel
+from .kernels.philox.definition import philox
 
 Name: TypeAlias = str | int | tuple[str | int, ...]
 
-_MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-_WEYL = 0x9E3779B9, 0xBB67AE85  # the golden ratio and sqrt(3) - 1, as 32-bit fractions: added to the key every round
-_LOW = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
 # The four uses of the cipher must never meet at one (counter, key): each has a constant that its key is XORed with.
 _DRAW, _CHILD_OF_STR, _CHILD_OF_INT = (0, 0), (0x6D696E69, 0x67656E00), (0x6D696E69, 0x67656E01)
-
-
-def philox(counter: tuple[Any, Any, Any, Any], key: tuple[int, int]) -> tuple[Any, Any, Any, Any]:
-    """Philox-4x32-10: four words of counter and two of key -> four random words, each a uint64 below 2^32.
-
-    The words of `counter` may be arrays (B,); the result then has their shape. Each round is one multiplication of two
-    words to 64 bits, whose halves are crossed over:  (c0, c1, c2, c3) -> (hi(M1 c2) ^ c1 ^ k0, lo(M1 c2), hi(M0 c0) ^ c3 ^ k1, lo(M0 c0)).
-    """
-    c0, c1, c2, c3 = counter
-    k0, k1 = key
-    for _ in range(10):
-        p0, p1 = _MULTIPLIERS[0] * c0, _MULTIPLIERS[1] * c2
-        c0, c1, c2, c3 = (p1 >> _32) ^ c1 ^ np.uint64(k0), p1 & _LOW, (p0 >> _32) ^ c3 ^ np.uint64(k1), p0 & _LOW
-        k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
-    return c0, c1, c2, c3
 
 
 class _Words(NamedTuple):
@@ -122,7 +106,7 @@ class Key:
         n = math.prod(shape)
         return _words(self, n, like).reshape(shape)
 
-    def uniform(self, shape: int | Shape, dtype: DTypeLike = None, *, like: Any = None) -> Array:
+    def uniform(self, shape: int | Shape, dtype: DTypeLike | None = None, *, like: Any = None) -> Array:
         """Uniform on [0, 1): u 2^-24 of the upper 24 bits in float32, (word + 1/2) 2^-32 in float64.
 
         `like` gives device and type (the real one of a complex array); `dtype` alone defaults to float32.
@@ -134,7 +118,7 @@ class Key:
             u = ((words.astype(np.float64) + 0.5) * 2.0**-32).astype(dtype)
         return u
 
-    def normal(self, shape: int | Shape, dtype: DTypeLike = None, *, like: Any = None) -> Array:
+    def normal(self, shape: int | Shape, dtype: DTypeLike | None = None, *, like: Any = None) -> Array:
         """Standard normal numbers, by Box and Muller: sqrt(-2 ln u) (cos 2 pi v, sin 2 pi v) of two neighbouring words.
 
         u is never 0. The largest absolute value is 5.8 in float32 (u has 24 bits) and 6.7 in float64 (32 bits).
@@ -171,28 +155,16 @@ def _as_shape(shape: int | Shape) -> Shape:
     return (int(shape),) if isinstance(shape, int | np.integer) else tuple(shape)
 
 
-def _dtype(dtype: DTypeLike, like: Any) -> np.dtype[Any]:
+def _dtype(dtype: DTypeLike | None, like: Any) -> np.dtype[Any]:
     if dtype is not None:
         return np.dtype(dtype)
     return np.dtype(np.float32) if like is None else real_dtype(like.dtype)
 
 
-_NUMBA_FROM = 1 << 14  # words; below it NumPy is fast enough and nothing needs compiling
-
-
 def _words(key: Key, n: int, like: Any) -> Array:
     """The first `n` words of the draw of `key`: (n,) uint32."""
-    xp = np if like is None else array_module(like)
-    if xp is np and n >= _NUMBA_FROM:
-        from .kernels import philox as kernel
-
-        return kernel.words(key.words, n)
-    blocks = xp.arange((n + 3) // 4, dtype=np.uint64)
-    low, high = blocks & _LOW, blocks >> _32
     k0, k1, c2, c3 = key.words
-    four = philox((low, high, xp.full_like(low, c2), xp.full_like(low, c3)), (k0 ^ _DRAW[0], k1 ^ _DRAW[1]))
-    words: Array = xp.stack(four, 1).reshape(-1)[:n].astype(np.uint32)
-    return words
+    return _kernel.words((k0 ^ _DRAW[0], k1 ^ _DRAW[1], c2, c3), n, like=like)
 
 
 def _box_muller(words: Array, dtype: np.dtype[Any]) -> Array:

@@ -1,0 +1,320 @@
+"""Composite: a layer made of layers, whose wiring is written twice, there and back. Everything else follows from the two.
+
+    class TwoHeads(Composite):
+        def wire(self, f, x):                 # f.trunk(x) calls the sub-layer and keeps its cache
+            h = f.trunk(x)
+            return f.mu(h), f.logvar(h)
+
+        def unwire(self, b, dy):              # b.mu(dmu) is that call's backward; the calls come back latest first
+            dmu, dlogvar = dy
+            return b.trunk(b.logvar(dlogvar) + b.mu(dmu), need_dx=b.need_dx)
+
+Between the calls the wiring is linear: sums, differences, multiples, tuples. So the tangent of `wire` is `wire` itself with
+every sub-layer's jvp in place of its forward, and the tangent of `unwire` is `unwire` on pairs (value, tangent).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..random import Key
+from .layer import Cache, Layer
+from .params import Params
+from .tree import Tree, leaves, map_tree
+from .vector import Spec
+
+
+class Calls(dict[str, tuple[Cache, ...]]):
+    """The cache of a composite: for every sub-layer the caches of its calls, in order."""
+
+    def __getattr__(self, name: str) -> tuple[Cache, ...]:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An array and its tangent, on their way back through linear wiring. Products with constants act on both."""
+
+    value: Any
+    dot: Any
+
+    def __add__(self, other: Pair | None) -> Pair:
+        return self if other is None else Pair(self.value + other.value, self.dot + other.dot)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Pair) -> Pair:
+        return Pair(self.value - other.value, self.dot - other.dot)
+
+    def __mul__(self, constant: Any) -> Pair:
+        return Pair(self.value * constant, self.dot * constant)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Pair:
+        return Pair(-self.value, -self.dot)
+
+
+def _pair(value: Tree, dot: Tree) -> Tree:
+    """Two trees -> one tree of pairs."""
+    return map_tree(Pair, value, dot)
+
+
+def _unpair(pairs: Tree) -> tuple[Tree, Tree]:
+    """One tree of pairs -> two trees."""
+    if pairs is None or isinstance(pairs, Pair):
+        return (None, None) if pairs is None else (pairs.value, pairs.dot)
+    parts = [_unpair(part) for part in pairs]
+    return tuple(value for value, _ in parts), tuple(dot for _, dot in parts)
+
+
+class _Callable:
+    """`f.blocks[3](x)`: a name that is called, or indexed until it is one."""
+
+    def __init__(self, call: Callable[..., Tree], name: str) -> None:
+        self._call, self._name = call, name
+
+    def __call__(self, x: Tree, **options: bool) -> Tree:
+        return self._call(self._name, x, **options)
+
+    def __getitem__(self, i: int | str) -> _Callable:
+        return _Callable(self._call, f"{self._name}.{i}")
+
+
+class _Names:
+    """`f.name` and `f["name"]`."""
+
+    def __getattr__(self, name: str) -> _Callable:
+        return _Callable(self._run, name)
+
+    __getitem__ = __getattr__
+
+    def _run(self, name: str, x: Tree) -> Tree:
+        raise NotImplementedError
+
+
+class There(_Names):
+    """The way there: runs a sub-layer and keeps what it leaves, one entry a call."""
+
+    def __init__(self, run: Callable[[str, Tree, int], tuple[Tree, Cache]]) -> None:
+        self._run_one, self._kept = run, Calls()
+
+    def _run(self, name: str, x: Tree) -> Tree:
+        before = self._kept.get(name, ())
+        y, cache = self._run_one(name, x, len(before))
+        self._kept[name] = (*before, cache)
+        return y
+
+
+class Back(_Names):
+    """The way back: the calls of a sub-layer return latest first. `need_dx` says whether anybody asks for dx."""
+
+    def __init__(self, run: Callable[[str, Tree, int, bool], Tree], cache: Calls, need_dx: bool, owner: str) -> None:
+        self._run_one, self._left, self.need_dx, self._owner = (
+            run,
+            {n: len(c) for n, c in cache.items()},
+            need_dx,
+            owner,
+        )
+
+    def _run(self, name: str, dy: Tree, *, need_dx: bool = True) -> Tree:
+        if not self._left.get(name):
+            raise RuntimeError(f"{self._owner}.unwire goes back through {name!r} more often than wire went there")
+        self._left[name] -= 1
+        return self._run_one(name, dy, self._left[name], need_dx)
+
+    def _finish(self) -> None:
+        forgotten = [name for name, left in self._left.items() if left]
+        if forgotten:
+            raise RuntimeError(
+                f"{self._owner}.unwire does not go back through {', '.join(forgotten)}: a gradient would be lost"
+            )
+
+
+class Composite(Layer):
+    """Sub-layers in attributes (or lists), and two bodies: `wire` there, `unwire` back. It has no parameters of its own."""
+
+    def __init__(self, **specs: Spec) -> None:
+        if specs:
+            raise TypeError(
+                f"{type(self).__name__}: a composite has no parameters of its own: give {', '.join(specs)} to a layer"
+            )
+        super().__init__()
+
+    def wire(self, f: Any, x: Tree) -> Tree:
+        """y, calling sub-layers as `f.name(x)`, with nothing but linear wiring between the calls."""
+        raise NotImplementedError(f"{type(self).__name__}.wire is not written")
+
+    def unwire(self, b: Any, dy: Tree) -> Tree:
+        """dx, the mirror image: `b.name(dy)`, latest call first, sums where wire branches and branches where wire sums."""
+        raise NotImplementedError(f"{type(self).__name__}.unwire is not written")
+
+    def sub(self, name: str) -> Any:
+        """The sub-layer called `name` ("act", "blocks.3")."""
+        node: Any = self
+        for part in name.split("."):
+            try:
+                node = node[part] if isinstance(node, dict) else node[int(part)] if part.isdigit() else getattr(node, part)
+            except (AttributeError, IndexError, KeyError):
+                names = ", ".join(child for child, _ in self.children())
+                raise AttributeError(f"{type(self).__name__} has no sub-layer {name!r}; it has {names}") from None
+        if not isinstance(node, Params):
+            raise AttributeError(f"{type(self).__name__}.{name} is a {type(node).__name__}, not a layer")
+        return node
+
+    def forward(self, x: Tree, *, train: bool = False, key: Key | None = None) -> tuple[Tree, Calls]:
+        def run(name: str, x: Tree, call: int) -> tuple[Tree, Cache]:
+            layer = self.sub(name)
+            y, cache = layer.forward(x, train=train, key=None if key is None else key.at(name, call))
+            if _watching:
+                _check_finite(layer, y)
+            return y, cache
+
+        there = There(run)
+        return self.wire(there, x), there._kept
+
+    def backward(self, dy: Tree, cache: Calls, *, need_dx: bool = True, param_grads: bool = True) -> Tree:
+        def run(name: str, dy: Tree, call: int, need: bool) -> Tree:
+            layer = self.sub(name)
+            if not need and not (param_grads and layer.can_learn):
+                return None
+            return layer.backward(dy, cache[name][call], need_dx=need, param_grads=param_grads)
+
+        back = Back(run, cache, need_dx, type(self).__name__)
+        dx = self.unwire(back, dy)
+        back._finish()
+        return dx if need_dx else None
+
+    def jvp(self, x_dot: Tree, cache: Calls, *, move_params: bool = False) -> tuple[Tree, Calls]:
+        def run(name: str, x_dot: Tree, call: int) -> tuple[Tree, Cache]:
+            moved: tuple[Tree, Cache] = self.sub(name).jvp(x_dot, cache[name][call], move_params=move_params)
+            return moved
+
+        there = There(run)
+        return self.wire(there, x_dot), there._kept
+
+    def backward_jvp(
+        self, dy: Tree, dy_dot: Tree, cache: Calls, tangents: Calls, *, need_dx: bool = True, param_grads: bool = True
+    ) -> tuple[Tree, Tree]:
+        def run(name: str, pairs: Tree, call: int, need: bool) -> Tree:
+            layer = self.sub(name)
+            if not need and not (param_grads and layer.can_learn):
+                return None
+            at = cache[name][call], tangents[name][call]
+            return _pair(*layer.backward_jvp(*_unpair(pairs), *at, need_dx=need, param_grads=param_grads))
+
+        back = Back(run, cache, need_dx, type(self).__name__)
+        dx = self.unwire(back, _pair(dy, dy_dot))
+        back._finish()
+        return _unpair(dx) if need_dx else (None, None)
+
+    def commit(self, cache: Calls) -> None:
+        for name, caches in cache.items():
+            for one in caches:
+                self.sub(name).commit(one)
+
+    def data_init(self, x: Tree, key: Key) -> Tree:
+        there = There(lambda name, x, call: (self.sub(name).data_init(x, key.at(name, call)), None))
+        return self.wire(there, x)
+
+    # ---- streaming follows the wiring too: a memory for every call
+
+    def stream(self, batch: int) -> dict[Any, Any]:
+        return {"batch": batch}
+
+    def advance(self, x_t: Tree, memory: dict[Any, Any]) -> Tree:
+        def run(name: str, x_t: Tree, call: int) -> tuple[Tree, Cache]:
+            layer = self.sub(name)
+            if (name, call) not in memory:
+                memory[name, call] = layer.stream(memory["batch"])
+            return layer.advance(x_t, memory[name, call]), None
+
+        return self.wire(There(run), x_t)
+
+
+# ---- finding the layer behind a NaN
+
+
+class NotFiniteError(FloatingPointError):
+    """A layer put out a NaN or an infinity. `layer` is the innermost one that did."""
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__(f"{type(layer).__name__} put out a value that is not finite")
+        self.layer = layer
+
+
+_watching = False
+
+
+@contextmanager
+def watch() -> Iterator[None]:
+    """Within it, every sub-layer's output is checked, and the first that is not finite raises NotFiniteError."""
+    global _watching
+    before, _watching = _watching, True
+    try:
+        yield
+    finally:
+        _watching = before
+
+
+def _check_finite(layer: Layer, y: Tree) -> None:
+    if not all(np.isfinite(leaf).all() for leaf in leaves(y)):
+        raise NotFiniteError(layer)
+
+
+# ---- the two composites that everyone needs
+
+
+class Sequential(Composite):
+    """y = f_n(... f_2(f_1(x))). Layers by position (called "0", "1", ...) or by name, positions first."""
+
+    def __init__(self, *layers: Layer, **named: Layer) -> None:
+        super().__init__()
+        self.layers = {**{str(i): layer for i, layer in enumerate(layers)}, **named}
+
+    def children(self) -> Iterator[tuple[str, Params]]:
+        yield from self.layers.items()
+
+    def sub(self, name: str) -> Any:
+        return self.layers[name]
+
+    def __getitem__(self, name: str | int) -> Layer:
+        return self.layers[str(name)] if isinstance(name, str) or name >= 0 else list(self.layers.values())[name]
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def wire(self, f: Any, x: Tree) -> Tree:
+        for name in self.layers:
+            x = f[name](x)
+        return x
+
+    def unwire(self, b: Any, dy: Tree) -> Tree:
+        names, layers = list(self.layers), list(self.layers.values())
+        for i in reversed(range(len(names))):
+            someone_asks = b.need_dx or any(layer.can_learn for layer in layers[:i])
+            dy = b[names[i]](dy, need_dx=someone_asks)
+        return dy
+
+
+class Residual(Composite):
+    """y = x + f(x)."""
+
+    def __init__(self, f: Layer) -> None:
+        super().__init__()
+        self.f = f
+
+    def wire(self, f: Any, x: Tree) -> Tree:
+        return map_tree(np.add, x, f.f(x))
+
+    def unwire(self, b: Any, dy: Tree) -> Tree:
+        dx = b.f(dy, need_dx=b.need_dx)
+        return map_tree(lambda straight, through: straight + through, dy, dx)

@@ -1,0 +1,107 @@
+"""Linear: y = x W + b. The shortest layer, and the pattern for all the others.
+
+N batch, D inputs, M outputs; "..." any number of leading axes.
+
+backward, from dy = dL/dy, with sums over the rows n of x:
+    dx_nd = sum_m dy_nm W_dm            dx = dy W'
+    dW_dm = sum_n x_nd dy_nm            dW = x' dy
+    db_m  = sum_n dy_nm
+backward_jvp is the product rule on these three lines. Derived in lessons/00_gradients_by_hand.py.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..backend import Array
+from ..kernels.matmul import matmul
+from ..random import Key
+from .initialisers import fan_in_uniform, zeros
+from .layer import Layer, Weights
+from .vector import Initialiser, Spec
+
+
+class LinearCache(NamedTuple):
+    x: Array  # (..., D)
+    w: Weights | None  # W (D, M), b (M,)
+
+
+class Linear(Layer):
+    """(..., D) -> (..., M), y = x W + b.
+
+    `bias=False` leaves b out, as before a normalisation, where its gradient would be zero. Raises ValueError where x does not
+    have D columns.
+    """
+
+    streams = True
+
+    def __init__(self, inputs: int, outputs: int, *, bias: bool = True, initialiser: Initialiser = fan_in_uniform) -> None:
+        specs = {"W": Spec((inputs, outputs), initialiser)}
+        if bias:
+            specs["b"] = Spec((outputs,), zeros)
+        super().__init__(**specs)
+        self.inputs, self.outputs, self.bias = inputs, outputs, bias
+
+    def forward(self, x: Array, *, train: bool = False, key: Key | None = None) -> tuple[Array, LinearCache]:
+        if x.shape[-1] != self.inputs:
+            raise ValueError(
+                f"Linear({self.inputs}, {self.outputs}) got x of shape {x.shape}: its last axis must be {self.inputs}"
+            )
+        w = self.weights()
+        y = self._product(x, w.W)  # (..., M)
+        if self.bias:
+            y += w.b
+        return y, LinearCache(x, w)
+
+    def backward(self, dy: Array, cache: LinearCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
+        w = self.weights(cache)
+        if param_grads and self.learns:
+            self.learn(w, W=lambda **into: matmul(rows(cache.x), rows(dy), transpose_a=True, **into))
+            if self.bias:
+                self.learn(w, b=rows(dy).sum(0))
+        return self._product(dy, w.W, transpose=True) if need_dx else None
+
+    def jvp(self, x_dot: Array, cache: LinearCache, *, move_params: bool = False) -> tuple[Array, LinearCache]:
+        w = self.weights(cache)
+        w_dot = self.weights_dot(w, move_params)
+        y_dot = self._product(x_dot, w.W)
+        if w_dot:
+            y_dot += self._product(cache.x, w_dot.W)
+            if self.bias:
+                y_dot += w_dot.b
+        return y_dot, LinearCache(x_dot, w_dot)
+
+    def backward_jvp(
+        self,
+        dy: Array,
+        dy_dot: Array,
+        cache: LinearCache,
+        tangents: LinearCache,
+        *,
+        need_dx: bool = True,
+        param_grads: bool = True,
+    ) -> tuple[Array | None, Array | None]:
+        w, w_dot = self.weights(cache), tangents.w
+        if param_grads and self.learns:
+            x, x_dot = rows(cache.x), rows(tangents.x)
+            dW_dot = matmul(x_dot, rows(dy), transpose_a=True)
+            dW_dot += matmul(x, rows(dy_dot), transpose_a=True)
+            self.learn_dot(w, w_dot, W=(lambda: matmul(x, rows(dy), transpose_a=True), dW_dot))
+            if self.bias:
+                self.learn_dot(w, w_dot, b=(lambda: rows(dy).sum(0), rows(dy_dot).sum(0)))
+        if not need_dx:
+            return None, None
+        dx_dot = self._product(dy_dot, w.W, transpose=True)
+        if w_dot:
+            dx_dot += self._product(dy, w_dot.W, transpose=True)
+        return self._product(dy, w.W, transpose=True), dx_dot
+
+    @staticmethod
+    def _product(x: Array, W: Array, transpose: bool = False) -> Array:
+        y = matmul(rows(x), W, transpose_b=transpose)
+        return y.reshape(*x.shape[:-1], y.shape[-1])
+
+
+def rows(x: Array) -> Array:
+    """(..., D) -> (rows, D)."""
+    return x.reshape(-1, x.shape[-1])

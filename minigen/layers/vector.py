@@ -1,0 +1,197 @@
+"""One flat vector: every parameter of a model is a view into `theta`, every gradient a view into `grad`.
+
+An update is then one kernel over a slice, the global norm one dot product, averaging one line, a sum over machines one call.
+Each array starts on a 64-byte boundary; tied parameters (two layers that hold the same `Spec`) are laid once.
+
+    theta   [ encoder.hidden.W ........ | encoder.hidden.b .. | decoder.hidden.W .... ]
+              span of "encoder": slice(0, 4160)                 span of "decoder": slice(4160, ...)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..backend import ALIGNMENT, Array, Shape, aligned_zeros, real_dtype
+from ..random import Key
+
+if TYPE_CHECKING:
+    from .params import Params
+
+Initialiser = Callable[[Key, Shape], Array]
+
+
+class Spec:
+    """A parameter before it has memory: its shape and how its first value is drawn. The same Spec twice is a tied parameter."""
+
+    def __init__(self, shape: Shape, initialiser: Initialiser) -> None:
+        self.shape, self.initialiser = shape, initialiser
+
+    def __repr__(self) -> str:
+        return f"Spec{self.shape}"
+
+
+class Views(dict[str, Array]):
+    """Parameter names -> arrays. Once sealed, an array is written into (`grads["W"] += g`) and never replaced."""
+
+    sealed = False
+
+    def __setitem__(self, name: str, value: Array) -> None:
+        if self.sealed and value is not self.get(name):
+            raise TypeError(f"{name!r} is a view into the flat vector: write into it (a[{name!r}][...] = x), do not replace it")
+        super().__setitem__(name, value)
+
+    def __missing__(self, name: str) -> Array:
+        known = ", ".join(map(repr, self)) or "nothing: lay the layer out first, with layer.initialise(key) or in a Model"
+        raise KeyError(f"no array {name!r} here; there is {known}")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Views:
+        return Views({name: array.copy() for name, array in self.items()})
+
+
+class Place(NamedTuple):
+    start: int
+    stop: int
+    shape: Shape
+
+    def of(self, vector: Array) -> Array:
+        """This parameter's view into a vector like theta."""
+        return vector[self.start : self.stop].reshape(self.shape)
+
+
+class Vector:
+    """`theta`, `grad` and, where something moves, `theta_dot`, with the place of every parameter in them."""
+
+    def __init__(self, roots: Mapping[str, Params], key: Key | None, dtype: DTypeLike = np.float32, *, like: Any = None):
+        """Lays out the parameters of `roots`: existing values are kept, others drawn from `key` at the parameter's path."""
+        self.dtype = np.dtype(dtype)
+        self.places: dict[str, Place] = {}
+        self.nodes: list[tuple[Place, Params, str]] = []  # (place, owner, name) of every parameter, ties once an owner
+        fresh = self._find_places(roots)
+
+        self.theta = aligned_zeros(self._size, dtype, like=like)
+        self.grad = aligned_zeros(self._size, dtype, like=like)
+        self._theta_dot: Array | None = None
+        self._like = like
+        filled: set[Place] = set()
+        for path, (place, node, name) in zip(self._paths, self.nodes, strict=True):
+            if place not in filled:
+                place.of(self.theta)[...] = self._first_value(node, name, path, key)
+                filled.add(place)
+        self._attach("params", self.theta)
+        self._attach("grads", self.grad)
+        for path, node in fresh:
+            node.begin_state((key or Key(0)).at(path, "state"))
+        for _, node in _unique(roots):
+            node.cast_state(real_dtype(dtype), like)
+
+    def _find_places(self, roots: Mapping[str, Params]) -> list[tuple[str, Params]]:
+        """Gives every Spec its place, by identity. Returns the nodes that have no values yet, with their paths."""
+        step = max(1, ALIGNMENT // self.dtype.itemsize)
+        laid: dict[int, Place] = {}
+        fresh, size, self._paths = [], 0, []
+        seen: set[int] = set()
+        for root, net in roots.items():
+            for path, node in net.walk(root):
+                for name, spec in node.specs.items():
+                    if id(spec) not in laid:
+                        count = int(np.prod(spec.shape, dtype=np.int64))
+                        laid[id(spec)] = Place(size, size + count, spec.shape)
+                        size += -(-count // step) * step
+                    self.places[f"{path}.{name}" if path else name] = laid[id(spec)]
+                if id(node) in seen:
+                    continue
+                seen.add(id(node))
+                if not node.laid_out:
+                    fresh.append((path, node))
+                for name, spec in node.specs.items():
+                    self.nodes.append((laid[id(spec)], node, name))
+                    self._paths.append(f"{path}.{name}" if path else name)
+        self._size = size
+        return fresh
+
+    @staticmethod
+    def _first_value(node: Params, name: str, path: str, key: Key | None) -> Array:
+        if node.laid_out:
+            return node.params[name]
+        if key is None:
+            raise ValueError(f"{path} has no value yet: a key is needed to draw it")
+        spec = node.specs[name]
+        return spec.initialiser(key.at(path), spec.shape)
+
+    def _attach(self, kind: str, vector: Array) -> None:
+        views: dict[int, Views] = {}
+        for place, node, name in self.nodes:
+            views.setdefault(id(node), Views())[name] = place.of(vector)
+            setattr(node, kind, views[id(node)])
+        for each in views.values():
+            each.sealed = True
+
+    @property
+    def theta_dot(self) -> Array:
+        """The direction in which `jvp(..., move_params=True)` moves the parameters; made, as zeros, when first asked for."""
+        if self._theta_dot is None:
+            self._theta_dot = aligned_zeros(self._size, self.dtype, like=self._like)
+            self._attach("dots", self._theta_dot)
+        return self._theta_dot
+
+    @property
+    def size(self) -> int:
+        """The number of parameters, tied ones once, padding left out."""
+        return sum(place.stop - place.start for place in set(self.places.values()))
+
+    def views(self, vector: Array) -> dict[str, Array]:
+        """A vector like theta as arrays by path."""
+        return {path: place.of(vector) for path, place in self.places.items()}
+
+    def spans(self, *prefixes: str) -> list[slice]:
+        """The slices of theta that hold the parameters under these paths ("" is all), neighbours merged, ties once."""
+        hits: set[Place] = set()
+        for prefix in prefixes:
+            found = {p for path, p in self.places.items() if not prefix or path == prefix or path.startswith(prefix + ".")}
+            if not found:
+                raise KeyError(f"no parameter under {prefix!r}; there is {', '.join(self.places)}")
+            hits |= found
+        step = max(1, ALIGNMENT // self.dtype.itemsize)
+        merged: list[slice] = []
+        for start, stop, _ in sorted(hits):
+            if merged and -(-merged[-1].stop // step) * step == start:
+                merged[-1] = slice(merged[-1].start, stop)
+            else:
+                merged.append(slice(start, stop))
+        return merged
+
+    def raised(self, spans: Iterable[slice]) -> None:
+        """An optimiser tells which slices it has moved: caches made before are stale from now on."""
+        spans = list(spans)
+        moved = {
+            id(node): node
+            for place, node, _ in self.nodes
+            if any(place.start < span.stop and span.start < place.stop for span in spans)
+        }
+        for node in moved.values():
+            node.version += 1
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> None:
+        """A copy of a network is laid out anew, on a vector of its own: the old vector does not travel."""
+
+
+def check_disjoint(spans: Iterable[slice], what: str = "these spans") -> None:
+    """Raises ValueError where two slices share an element: it would be updated twice."""
+    ordered = sorted(spans, key=lambda span: span.start)
+    for one, two in pairwise(ordered):
+        if two.start < one.stop:
+            raise ValueError(f"{what} overlap: [{one.start}:{one.stop}] and [{two.start}:{two.stop}] would be updated twice")
+
+
+def _unique(roots: Mapping[str, Params]) -> Iterator[tuple[str, Params]]:
+    seen: set[int] = set()
+    for root, net in roots.items():
+        for path, node in net.walk(root):
+            if id(node) not in seen:
+                seen.add(id(node))
+                yield path, node
