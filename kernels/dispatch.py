@@ -1,0 +1,81 @@
+"""Which rung of an operation runs: the one place that decides.
+
+    mode           float32 NumPy          float64 NumPy      complex, integers, CuPy, empty arrays
+    "auto"         Numba if it is work    definition         definition
+    "numba"        Numba                  Numba              definition
+    "definition"   definition             definition         definition
+
+"Work" is the operation's own count (multiplications, elements) reaching the ladder's `numba_from`: below it a Numba call costs
+more than it saves. The mode is "auto", or what the environment variable MINIGEN_KERNELS says, or what `rungs` sets.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+MODES = ("auto", "numba", "definition")
+
+
+def _checked(mode: str) -> str:
+    if mode not in MODES:
+        raise ValueError(f"unknown kernel mode {mode!r}: choose one of {', '.join(map(repr, MODES))}")
+    return mode
+
+
+_mode = _checked(os.environ.get("MINIGEN_KERNELS") or "definition")
+
+
+@contextmanager
+def rungs(mode: str) -> Iterator[None]:
+    """Within it, operations run on the rung that `mode` ("auto", "numba", "definition") chooses."""
+    global _mode
+    before, _mode = _mode, _checked(mode)
+    try:
+        yield
+    finally:
+        _mode = before
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The rungs of one operation: modules beside each other in its folder, plainest first, with equal signatures."""
+
+    folder: str  # the package of the operation, "minigen.kernels.matmul"
+    numba: str  # the module of the Numba rung
+    numba_from: int  # work from which "auto" takes it
+    definition: str = "definition"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The rungs, plainest first."""
+        return self.definition, self.numba
+
+    def load(self, name: str) -> Any:
+        """The module of one rung; the first Numba rung that is loaded opens the thread pool."""
+        return importlib.import_module(f".{name}", self.folder)
+
+    def choose(self, work: int, *arrays: Any) -> Any:
+        """The module of the rung that is to work on `arrays`."""
+        return self.load(self.numba if self._numba_fits(work, arrays) else self.definition)
+
+    def choose_bits(self, work: int) -> Any:
+        """The same for an operation that takes no arrays and makes integers on the CPU: every mode gives the same bits."""
+        fits = work > 0 and (_mode == "numba" or (_mode == "auto" and work >= self.numba_from))
+        return self.load(self.numba if fits else self.definition)
+
+    def _numba_fits(self, work: int, arrays: tuple[Any, ...]) -> bool:
+        if _mode == "definition" or work == 0 or not all(type(x) is np.ndarray for x in arrays):
+            return False
+        dtype = arrays[0].dtype
+        if any(x.dtype != dtype for x in arrays):
+            return False
+        if _mode == "numba":
+            return bool(dtype == np.float32 or dtype == np.float64)
+        return bool(dtype == np.float32) and work >= self.numba_from

@@ -1,0 +1,57 @@
+"""The one decorator that compiles: Numba, with a disk cache, a word to the user, and a counter for the tests.
+
+Only rung files that need it import this file, so a program that never reaches a Numba rung never loads Numba. A kernel compiles
+at its first call for each combination of types, and its machine code is kept on disk beside its source (or where
+NUMBA_CACHE_DIR says). The cache looks at the kernel's own file alone: a kernel that used functions or constants of another file
+would not notice when those change. So every kernel's file is complete in itself, and kernels of different files meet in plain Python.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+from numba.core import event
+
+from .threads import open_pool
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# What the compiler may do with floating-point numbers: reorder sums (else nothing vectorises), fuse a * b + c, and ignore the
+# sign of zero. It may not assume that there is no NaN and no infinity, as `fastmath=True` would: a NaN that vanishes in a
+# kernel is a bug that nobody finds.
+ARITHMETIC = {"reassoc", "contract", "nsz"}
+
+compilations = 0  # real ones in this process, loads from the disk not counted
+_announced: set[str] = set()
+
+
+def compiled(function: F) -> F:
+    """Compiles `function` at its first call, with parallel loops where it says `prange`."""
+    open_pool()
+    made: F = numba.njit(function, parallel=True, fastmath=ARITHMETIC, cache=True, nogil=True)
+    return made
+
+
+class _Announcer(event.Listener):
+    """Hears of every compilation in the process, and reports ours: a silent pause of seconds looks like a hang."""
+
+    def on_start(self, happening: Any) -> None:
+        global compilations
+        module = happening.data["dispatcher"].py_func.__module__
+        package = __name__.rpartition(".")[0] + "."  # "minigen.kernels."
+        if not module.startswith(package):
+            return
+        compilations += 1
+        rung = module.removeprefix(package)
+        if rung not in _announced:
+            _announced.add(rung)
+            print(f"minigen: compiling kernel {rung} (once; later runs use the cache)", file=sys.stderr, flush=True)
+
+    def on_end(self, happening: Any) -> None:
+        pass
+
+
+event.register("numba:compile", _Announcer())  # type: ignore[no-untyped-call]

@@ -1,0 +1,41 @@
+"""Matrix product, with either factor transposed and with accumulation: the work of every dense layer, there and back."""
+
+from __future__ import annotations
+
+from minigen.backend import Array
+
+from .. import arguments
+from ..dispatch import Ladder
+
+LADDER = Ladder(__name__, numba="register_tile", numba_from=1 << 18)  # work: multiplications
+
+
+def matmul(
+    a: Array,
+    b: Array,
+    *,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    out: Array | None = None,
+    accumulate: bool = False,
+) -> Array:
+    """c = a b, or a' b, a b', a' b'; with `accumulate`, out += the product.
+
+    Shapes: a (M, K), or (K, M) where `transpose_a`; b (K, N), or (N, K) where `transpose_b`; c (M, N), in `out` if given.
+    Raises ValueError on shapes that do not fit, and where `accumulate` has no `out` to add to; TypeError on mixed precisions.
+    """
+    arguments.check_ndim("matmul", 2, a=a, b=b)
+    m, k = a.shape[::-1] if transpose_a else a.shape
+    k_of_b, n = b.shape[::-1] if transpose_b else b.shape
+    if k != k_of_b:
+        raise ValueError(
+            f"matmul: inner sizes {k} and {k_of_b} differ for a {a.shape} with transpose_a={transpose_a} and b {b.shape} "
+            f"with transpose_b={transpose_b}: transpose the one that lies the other way"
+        )
+    dtype = arguments.same_kind("matmul", a=a, b=b)
+    if accumulate and out is None:
+        raise ValueError("matmul: accumulate=True adds into out: pass out=")
+    arguments.check_out("matmul", out, (m, n), dtype)
+    rung = LADDER.choose(m * n * k, a, b)
+    c: Array = rung.matmul(a, b, transpose_a=transpose_a, transpose_b=transpose_b, out=out, accumulate=accumulate)
+    return c

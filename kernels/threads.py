@@ -1,0 +1,72 @@
+"""The one pool of threads.
+
+NumPy's matrix products bring a pool of their own (OpenBLAS's), Numba's parallel loops another. A pool that has finished does
+not sleep at once: its threads spin for a while, hoping for more work. Two pools that take turns on the same cores therefore
+fight: each starts while the other still spins, and on two cores 0.2 ms of work was measured to take 8 to 15 ms. So there is one pool,
+Numba's, because the kernels need it; from the moment when the first Numba kernel is loaded, BLAS works on the calling thread.
+That is kept for the life of the process: to switch it back and forth would be the fight again.
+
+A library that brings its own BLAS after that moment (scipy.linalg does) has its own pool again until `close_other_pools` is
+called once more.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+_wanted: int | None = None  # what `threads` asked for; None: all of Numba's
+_numba: Any = None  # the module, once the pool is open
+_limits: list[Any] = []  # threadpoolctl's limiters: they hold as long as nobody restores them
+
+
+def open_pool() -> None:
+    """Called by the first kernel: takes BLAS down to one thread and gives Numba's pool its size."""
+    global _numba
+    if _numba is None:
+        import numba
+
+        _numba = numba
+        close_other_pools()
+        if _wanted is not None:
+            numba.set_num_threads(_wanted)
+
+
+def close_other_pools() -> None:
+    """Limits every BLAS that is loaded by now to one thread."""
+    from threadpoolctl import threadpool_limits
+
+    _limits[:] = [threadpool_limits(1, user_api="blas")]
+
+
+def thread_count() -> int:
+    """The number of threads that kernels use."""
+    open_pool()
+    return int(_numba.get_num_threads())
+
+
+class threads:
+    """`threads(n)` lets kernels use `n` threads from now on; `with threads(n):` until the end of the block.
+
+    At most NUMBA_NUM_THREADS of them, by default the number of cores (ValueError beyond). Results depend on the count
+    only where sums are shared out (the convolution's weight gradient); at an equal count they are equal bit for bit.
+    """
+
+    def __init__(self, n: int) -> None:
+        global _wanted
+        if n < 1:
+            raise ValueError(f"threads: at least one is needed, got {n}")
+        self._before = _wanted
+        if _numba is not None:
+            self._before = thread_count()
+            _numba.set_num_threads(n)
+        _wanted = n
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, where: TracebackType | None) -> None:
+        global _wanted
+        _wanted = self._before
+        if _numba is not None:
+            _numba.set_num_threads(_wanted if _wanted is not None else _numba.config.NUMBA_NUM_THREADS)
