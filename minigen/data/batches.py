@@ -27,8 +27,8 @@ class Batch(NamedTuple):
 class Batches(Iterator[Batch]):
     """An endless iterator of batches: every row once per epoch, each epoch in its own random order.
 
-    The order of epoch e is `key.at("epoch", e).permutation(N)`. The cursor (epoch, position) says which rows come next and is the
-    only state: `cursor_state()` saves it, and after `restore` exactly the batches follow that would have followed before.
+    The order of epoch e is `key.at("epoch", e).permutation(N)`. The cursor (epoch, position) says which rows come next and is
+    the only state: `cursor_state()` saves it, and after `restore` exactly the batches follow that would have followed before.
 
     The last batch of an epoch is smaller where B does not divide N: `drop_last=True` leaves these rows out of the epoch.
     """
@@ -95,7 +95,7 @@ class Batches(Iterator[Batch]):
         return {"epoch": self.epoch, "position": self.position, **self._meaning()}
 
     def restore(self, state: Mapping[str, int]) -> None:
-        """Moves the cursor to `state`. Raises DataError where the data, batch size or drop_last are not those it was saved with."""
+        """Moves the cursor to `state`; DataError where the rows, batch size or drop_last are not those it was saved with."""
         for name, here in self._meaning().items():
             if int(state[name]) != here:
                 raise DataError(f"cannot resume: {name} was {int(state[name])} when this cursor was saved and is {here} now")

@@ -41,7 +41,6 @@ FACES = (
     Face("times", "STIXGeneral", "STIXGeneralBol"),
     Face("times italic", "STIXGeneralItalic", "STIXGeneralBolIta", 0.28),
     Face("roman", "cmr10", "cmb10"),
-    Face("roman italic", "cmti10", None, 0.25),
     Face("roman sans", "cmss10", None),
     Face("typewriter", "cmtt10", None),
 )
@@ -67,7 +66,7 @@ def shape(character: str, face: int, bold: bool) -> Shape:
 
 
 def signed_distance(outline: Array) -> Array:
-    """(S, 2, 2) pieces from (x, y) to (x, y) -> (G, G) float32: distance to the nearest, positive where the outline winds around."""
+    """(S, 2, 2), pieces from (x, y) to (x, y) -> (G, G) float32: the distance to the nearest, positive where they wind."""
     along = ((np.arange(GRID) + 0.5) / GRID * 2 - 1) * REACH
     x, y = along[None, :], along[:, None]  # (1, G), (G, 1)
     nearest = np.full((GRID, GRID), np.inf)  # squared
@@ -120,8 +119,8 @@ def _polygons(file: str, character: str) -> list[Array]:
     if ord(character) not in font.get_charmap():
         raise DataError(f"the face {file} has no character {character!r}: leave it out")
     # matplotlib 3.10 turned the flags into an enumeration.
-    flags: Any = ft2font.LoadFlags.NO_HINTING if hasattr(ft2font, "LoadFlags") else ft2font.LOAD_NO_HINTING
-    font.load_char(ord(character), flags=flags)
+    no_hinting: Any = ft2font.LoadFlags.NO_HINTING if hasattr(ft2font, "LoadFlags") else vars(ft2font)["LOAD_NO_HINTING"]
+    font.load_char(ord(character), flags=no_hinting)
     vertices, codes = font.get_path()
     polygons = Outline(vertices, codes).to_polygons(closed_only=True) if len(vertices) else []
     if not polygons:

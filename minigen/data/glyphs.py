@@ -33,7 +33,7 @@ _DRAWS = "character", "face", "weight", "slant", "size", "thickness", "dx", "dy"
 
 SLANT = -0.1, 0.35  # the tangent of the angle, positive to the right
 CAPITAL = 0.50, 0.72  # the height of a capital, as a part of the image's
-THICKNESS = -0.004, 0.022  # what the stroke gains on each side, as a part of the image's height
+THICKNESS = 0.0, 0.022  # what the stroke gains on each side, as a part of the image's height
 MARGIN = 1.5  # pixels that stay empty around a glyph
 FARTHEST = 0.12  # the largest |dx| and |dy|, as a part of the image's height
 
@@ -57,12 +57,12 @@ class Glyphs:
             raise DataError(f"glyphs of {self.size} pixels cannot be read: choose a size of at least 16")
 
     def factors(self, indices: Any) -> dict[str, Array]:
-        """What makes the images at `indices` (B,), each value (B,).
+        """What makes the images at `indices` (B,), by name, each (B,). Lengths are in pixels.
 
-        character: int64, into `characters`; face: int64, into `glyph_shapes.FACES`; weight: int64, 1 for the bold file of the face;
-        slant: the tangent of the lean, to the right; size: the height of a capital, in pixels; thickness: what the stroke gains on
-        each side, in pixels; dx, dy: from the middle of the image to that of the glyph's box, in pixels, right and down; hue and
-        background_hue (in colour only): in turns, red at 0.
+        character: int64, into `characters`; face: int64, into `glyph_shapes.FACES`; weight: int64, 1 for the bold of the face;
+        slant: the tangent of the lean, to the right; size: the height of a capital; thickness: what the stroke gains on each
+        side; dx, dy: from the middle of the image to that of the glyph's box, right and down; hue, background_hue (in colour
+        only): in turns, red at 0.
         """
         u = dict(zip(_DRAWS, self._uniforms(np.asarray(indices, np.int64)).T, strict=True))  # (B,) each, in [0, 1)
         side = self.size
@@ -95,7 +95,7 @@ class Glyphs:
     def render(self, factors: Mapping[str, Array]) -> Array:
         """The images of `factors`, (B, H, W, 1) or in colour (B, H, W, 3), float32 in [0, 1].
 
-        The ink is 1 on 0, or a bright hue on a dark one. Factors outside the usual ranges are allowed; what leaves the image is cut.
+        The ink is 1 on 0, or a bright hue on a dark one. Factors may leave their usual ranges; what leaves the image is cut.
         """
         shapes, which = self._shapes(factors["character"], factors["face"], factors["weight"])
         fields = np.stack([shape.field for shape in shapes])  # (K, G, G)
@@ -177,6 +177,6 @@ def _register(name: str, about: str, glyphs: Glyphs) -> None:
     )
 
 
-_register("glyphs", "digits in ten faces, grey", Glyphs(Key(0)))
-_register("glyphs_colour", "digits in ten faces, a bright hue on a dark one", Glyphs(Key(0), colour=True))
-_register("glyphs_letters", "small and capital letters in ten faces, grey", Glyphs(Key(0), string.ascii_letters))
+_register("glyphs", "digits in nine faces, grey", Glyphs(Key(0)))
+_register("glyphs_colour", "digits in nine faces, a bright hue on a dark one", Glyphs(Key(0), colour=True))
+_register("glyphs_letters", "small and capital letters in nine faces, grey", Glyphs(Key(0), string.ascii_letters))

@@ -53,8 +53,8 @@ def describe() -> list[dict[str, Any]]:
 def load(name: str, split: str = "train", *, folder: str | Path | None = None, **options: Any) -> Dataset:
     """The split `split` of the data set `name`.
 
-    `folder` is where its files lie: by default $MINIGEN_DATA, else a cache folder of the user. `"folder:/path/to/images"` is the
-    data set "folder" at that path. `options` belong to the data set: `load("glyphs", size=32, colour=True)`.
+    `folder` is where its files lie: by default $MINIGEN_DATA, else a cache folder of the user. `"folder:/path/to/images"` is
+    the data set "folder" at that path. `options` belong to the data set: `load("glyphs", size=32, colour=True)`.
 
     Raises DataError on an unknown name, split or option, and on missing or broken files, with the remedy.
     """
