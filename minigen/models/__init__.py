@@ -1,0 +1,33 @@
+"""Every model by name, imported when it is first asked for."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import import_module
+
+from .model import Model, Recipe
+from .objective import Forwards, Objective, Terms, total
+
+_MODELS = {
+    "vae": "vae:VAE",
+    "conv_vae": "conv_vae:ConvVAE",
+}
+
+
+def names() -> list[str]:
+    """The names of all models."""
+    return list(_MODELS)
+
+
+def find(name: str) -> type[Model]:
+    """The class of a model. Raises ValueError with the names there are, and the nearest one."""
+    if name not in _MODELS:
+        near = get_close_matches(name, _MODELS, n=1)
+        hint = f": did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"unknown model {name!r}{hint} There is {', '.join(_MODELS)}")
+    module, _, cls = _MODELS[name].partition(":")
+    found: type[Model] = getattr(import_module(f".{module}", __name__), cls)
+    return found
+
+
+__all__ = ["Forwards", "Model", "Objective", "Recipe", "Terms", "find", "names", "total"]

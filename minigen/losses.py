@@ -1,0 +1,131 @@
+"""Losses: each returns its value and the gradient of every argument that can learn, in order.
+
+Likelihoods are in nats per row: summed over all axes but the first, averaged over the batch. They take logits or log-variances,
+never probabilities or variances: no logarithm of a rounded zero. Targets are constants.
+
+`<loss>_dot` is the product rule on the gradient: how it moves as the arguments move along their tangents. Second order
+(unrolled games, Hessian-vector products) needs it.
+
+N batch, "..." any further axes, K classes. Each value is a number; each gradient has the shape of its argument.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .backend import Array
+from .kernels import bernoulli as bernoulli_kernel
+from .layers.elementwise import sigmoid
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+def _rows(name: str, x: Array) -> int:
+    if not len(x):
+        raise ValueError(f"{name}: the batch is empty, and its mean is not defined")
+    return len(x)
+
+
+def _same_shape(name: str, **arrays: Array) -> None:
+    shapes = {label: array.shape for label, array in arrays.items()}
+    if len(set(shapes.values())) > 1:
+        described = ", ".join(f"{label} {shape}" for label, shape in shapes.items())
+        raise ValueError(f"{name}: shapes differ, {described}: they must be equal")
+
+
+def bernoulli(logits: Array, x: Array) -> tuple[Any, Array]:
+    """-log p(x), with p = s(logits), the sigmoid, as sum log(1 + e^l) - x l. x in [0, 1] (N, ...).
+
+    Where x is not 0 or 1 this is the cross-entropy, and no longer a likelihood of x.
+    Gradient: dlogits = (s(logits) - x) / N.
+    """
+    N = _rows("bernoulli", x)
+    total, dlogits = bernoulli_kernel.loss(logits, x)
+    dlogits /= N
+    return total / N, dlogits
+
+
+def bernoulli_dot(logits: Array, logits_dot: Array) -> Array:
+    """dlogits_dot = s (1 - s) logits_dot / N."""
+    s = sigmoid(logits)
+    return s * (1 - s) * logits_dot / _rows("bernoulli_dot", logits)
+
+
+def log_softmax(logits: Array) -> Array:
+    """log p_k = l_k - log sum_j e^l_j over the last axis, shifted by the largest real part."""
+    shifted = logits - logits.real.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
+def categorical(logits: Array, labels: Array) -> tuple[Any, Array]:
+    """-log p(labels), with p the softmax of logits (N, ..., K) and labels (N, ...) integers below K.
+
+    Gradient: dlogits = (p - onehot(labels)) / N.
+    """
+    N = _rows("categorical", labels)
+    if labels.shape != logits.shape[:-1]:
+        raise ValueError(f"categorical: labels {labels.shape} must be the shape of logits {logits.shape} without its last axis")
+    if labels.size and not (labels.min() >= 0 and labels.max() < logits.shape[-1]):
+        raise ValueError(f"categorical: labels lie in {labels.min()} .. {labels.max()}, logits have {logits.shape[-1]} classes")
+    log_p, at = log_softmax(logits), labels[..., None]
+    dlogits = np.exp(log_p)
+    np.put_along_axis(dlogits, at, np.take_along_axis(dlogits, at, -1) - 1, -1)
+    return -np.take_along_axis(log_p, at, -1).sum() / N, dlogits / N
+
+
+def categorical_dot(logits: Array, logits_dot: Array) -> Array:
+    """dlogits_dot = p (logits_dot - sum_k p_k logits_dot_k) / N."""
+    p = np.exp(log_softmax(logits))
+    return p * (logits_dot - (p * logits_dot).sum(-1, keepdims=True)) / _rows("categorical_dot", logits)
+
+
+def gaussian(mean: Array, logvar: Array, x: Array) -> tuple[Any, Array, Array]:
+    """-log N(x; mean, e^logvar) = sum (logvar + log 2 pi + (x - mean)^2 e^-logvar) / 2; all (N, ...).
+
+    Gradients: dmean = (mean - x) e^-logvar / N, dlogvar = (1 - (x - mean)^2 e^-logvar) / 2N.
+    """
+    N = _rows("gaussian", x)
+    _same_shape("gaussian", mean=mean, logvar=logvar, x=x)
+    precision, error = np.exp(-logvar), mean - x
+    squares = error * error * precision
+    return (logvar + LOG_2PI + squares).sum() / (2 * N), error * precision / N, (1 - squares) / (2 * N)
+
+
+def gaussian_dot(mean: Array, logvar: Array, x: Array, mean_dot: Array, logvar_dot: Array) -> tuple[Array, Array]:
+    """dmean_dot = (mean_dot - error logvar_dot) p / N, dlogvar_dot = error (error logvar_dot - 2 mean_dot) p / 2N; p = e^-logvar."""
+    N, precision, error = _rows("gaussian_dot", x), np.exp(-logvar), mean - x
+    dmean_dot = (mean_dot - error * logvar_dot) * precision / N
+    return dmean_dot, error * (error * logvar_dot - 2 * mean_dot) * precision / (2 * N)
+
+
+def mse(y: Array, target: Array) -> tuple[Any, Array]:
+    """The mean over all elements of (y - target)^2, in squared units of y. Gradient: dy = 2 (y - target) / size."""
+    _rows("mse", y)
+    _same_shape("mse", y=y, target=target)
+    error = y - target
+    return (error * error).mean(), 2 * error / error.size
+
+
+def mse_dot(y_dot: Array) -> Array:
+    """dy_dot = 2 y_dot / size."""
+    return 2 * y_dot / y_dot.size
+
+
+def gaussian_kl(mu: Array, logvar: Array) -> tuple[Any, Array, Array]:
+    """KL(N(mu, e^logvar) || N(0, 1)) = sum (mu^2 + e^logvar - 1 - logvar) / 2; both (N, ...) (Kingma and Welling 2014, app. B).
+
+    Gradients: dmu = mu / N, dlogvar = (e^logvar - 1) / 2N.
+    """
+    N = _rows("gaussian_kl", mu)
+    _same_shape("gaussian_kl", mu=mu, logvar=logvar)
+    variance = np.exp(logvar)
+    return (mu * mu + variance - 1 - logvar).sum() / (2 * N), mu / N, (variance - 1) / (2 * N)
+
+
+def gaussian_kl_dot(logvar: Array, mu_dot: Array, logvar_dot: Array) -> tuple[Array, Array]:
+    """dmu_dot = mu_dot / N, dlogvar_dot = e^logvar logvar_dot / 2N."""
+    N = _rows("gaussian_kl_dot", logvar)
+    return mu_dot / N, np.exp(logvar) * logvar_dot / (2 * N)

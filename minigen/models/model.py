@@ -1,0 +1,140 @@
+"""A model: networks on one flat vector, the objectives that train them, and a step written out by hand."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..backend import Array, empty, real_dtype, to_device
+from ..layers.layer import Layer
+from ..layers.vector import Vector, check_disjoint
+from ..optim import Optimizer
+from ..random import Key
+from .objective import Forwards, Objective, Terms, network_of
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained when nobody says otherwise: a run's settings, as data."""
+
+    family: str
+    data: tuple[str, ...]  # the data sets it is made for, the default first
+    batch: int
+    steps: int
+    rate: float
+    lesson: str  # the number of the lesson that derives it
+    options: Mapping[str, Any] = field(default_factory=dict)  # arguments of the model, with their defaults
+
+
+class Model:
+    """Networks by name (also attributes), `theta` and `grad` as flat vectors, objectives, optimisers, and state.
+
+    `state` holds arrays that are not parameters and not a layer's: chains, replay, averages. They change in `commit` alone.
+    """
+
+    name: ClassVar[str]
+    recipe: ClassVar[Recipe]
+    objectives: tuple[Objective, ...] = ()
+
+    def __init__(self, key: Key, dtype: DTypeLike = np.float32, *, like: Any = None, **nets: Layer) -> None:
+        self.nets: dict[str, Layer] = {}
+        self.state: dict[str, Array] = {}
+        self.optimizers: dict[str, Optimizer] = {}
+        self._hold(nets)
+        self.vector = Vector(nets, key, dtype, like=like)
+
+    def _hold(self, nets: Mapping[str, Layer]) -> None:
+        self.nets = dict(nets)
+        for name, net in nets.items():
+            setattr(self, name, net)
+
+    # ---- the vector
+
+    @property
+    def theta(self) -> Array:
+        """Every parameter, flat."""
+        return self.vector.theta
+
+    @property
+    def grad(self) -> Array:
+        """Every gradient, flat, in the order of theta."""
+        return self.vector.grad
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the parameters."""
+        return self.vector.dtype
+
+    def spans(self, *prefixes: str) -> list[slice]:
+        """The slices of theta under these paths ("encoder", "decoder.out.W"), for an optimiser."""
+        return self.vector.spans(*prefixes)
+
+    def zero_grads(self) -> None:
+        """grad = 0."""
+        self.grad[...] = 0
+
+    def optimize(self, **optimizers: Optimizer) -> None:
+        """Sets the optimisers that `step` uses, by name. Raises ValueError where two would move the same parameters."""
+        check_disjoint([span for optimizer in optimizers.values() for span in optimizer.spans], "the optimisers' spans")
+        self.optimizers = optimizers
+
+    # ---- training
+
+    def start(self, rate: float, steps: int) -> None:
+        """Makes the optimisers for a run of `steps` steps with learning rate `rate`."""
+        raise NotImplementedError(f"{type(self).__name__}.start is not written")
+
+    def step(self, batch: Any, key: Key) -> Terms:
+        """One update, written out: draw, zero the gradients, objective, optimiser, commit. Returns the terms of the loss."""
+        raise NotImplementedError(f"{type(self).__name__}.step is not written")
+
+    def commit(self, noise: Any, forwards: Forwards) -> None:
+        """The only place where state changes: takes the caches of the networks that were updated, in the order of their calls."""
+        for call, (_, cache) in forwards.items():
+            self.nets[network_of(call)].commit(cache)
+
+    def batch_of(self, batch: Any) -> Any:
+        """What the objectives take, of a batch (images, labels, indices): the images."""
+        return batch.images
+
+    # ---- what a run shows
+
+    def evaluate(self, batch: Any, key: Key) -> Terms:
+        """The figures of a held-out batch, means over its rows: the terms of every objective, by default, without training."""
+        terms: Terms = {}
+        for objective in self.objectives:
+            noise = objective.draw(self, batch, key.at(objective.name))
+            terms |= objective(self, batch, noise, train=False, backward=False)[0]
+        return terms
+
+    def sample(self, n: int, key: Key) -> Array:
+        """n samples (n, H, W, C) in [0, 1]."""
+        raise NotImplementedError(f"{type(self).__name__} does not sample")
+
+    def pictures(self, batch: Any, key: Key) -> dict[str, Array]:
+        """Grids by name, each (rows, columns, H, W, C) in [0, 1]: what a run draws at its milestones, from fixed latents."""
+        return {"samples": self.sample(64, key).reshape(8, 8, *self.sample(1, key).shape[1:])}
+
+    # ---- twins
+
+    def astype(self, dtype: DTypeLike) -> Self:
+        """A twin with the same values in another dtype, its own vector, no optimisers: the complex step works on one."""
+        return self._twin(dtype, self.theta)
+
+    def to(self, device: str) -> Self:
+        """A twin on "cpu" or "cuda"."""
+        return self._twin(self.dtype, to_device(empty(0), device))
+
+    def _twin(self, dtype: DTypeLike, like: Array) -> Self:
+        twin = copy.copy(self)
+        twin._hold(copy.deepcopy(self.nets))  # one call: parts that are shared stay shared
+        twin.vector = Vector(twin.nets, None, dtype, like=like)
+        real = real_dtype(dtype)
+        twin.state = {n: v.astype(real) if v.dtype.kind == "f" else v.copy() for n, v in self.state.items()}
+        twin.optimizers = {}
+        return twin

@@ -1,0 +1,61 @@
+"""An objective: a loss of a model, differentiated by hand at fixed noise.
+
+    noise = objective.draw(model, batch, key)                 # everything random, and every constant that depends on a network
+    terms, forwards = objective(model, batch, noise)          # the loss is the sum of the terms; grads have been added to
+
+It changes nothing but the gradients of the networks in `updates`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ..layers.layer import Cache
+from ..layers.tree import Tree
+from ..random import Key
+
+if TYPE_CHECKING:
+    pass
+
+Terms: TypeAlias = dict[str, Any]  # name -> number, weights included
+Forwards: TypeAlias = dict[str, tuple[Tree, Cache]]  # "network" or "network:call" -> (y, cache), in the order of the calls
+
+
+class Objective:
+    """`name` in logs and proofs; `updates`, the networks of the model whose gradients it fills."""
+
+    name: str
+    updates: tuple[str, ...]
+
+    def draw(self, model: Any, batch: Any, key: Key, forwards: Forwards | None = None) -> Any:
+        """The noise of one evaluation. By default there is none."""
+        return None
+
+    def __call__(
+        self,
+        model: Any,
+        batch: Any,
+        noise: Any,
+        *,
+        train: bool = True,
+        backward: bool = True,
+        scale: float = 1.0,
+        forwards: Forwards | None = None,
+    ) -> tuple[Terms, Forwards]:
+        """The terms of the loss, weights included, and the forwards of the networks in `updates`, for `model.commit`.
+
+        backward=False computes no gradient; `scale` multiplies the gradients alone; `forwards` passes in forwards that exist
+        already, so that they are not computed again.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.__call__ is not written")
+
+
+def network_of(call: str) -> str:
+    """The network of a name in `Forwards`: "discriminator" of "discriminator:fake"."""
+    return call.partition(":")[0]
+
+
+def total(terms: Mapping[str, Any]) -> Any:
+    """The loss: the sum of its terms."""
+    return sum(terms.values())

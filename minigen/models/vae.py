@@ -1,0 +1,208 @@
+"""The variational autoencoder (Kingma and Welling 2014), dense: 784-400-20-400-784.
+
+The log likelihood of an image has a lower bound that can be sampled (lesson 03 derives it):
+
+    log p(x) >= elbo = E_q(z|x) [log p(x|z)] - KL(q(z|x) || p(z)),        q(z|x) = N(mu(x), e^logvar(x)),  p(z) = N(0, 1)
+
+z is drawn as mu + e^(logvar/2) eps, so at fixed eps the loss is a function of the parameters like any other:
+
+    x -- encoder --> mu, logvar -- reparameterize(eps) --> z -- decoder --> logits --> -log p(x|z)
+                          \\--------------------------------------------------> KL
+
+N batch, L latents, "..." the axes of an image.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from .. import optim
+from ..backend import Array, Shape
+from ..layers.composite import Composite, Sequential
+from ..layers.elementwise import ReLU, sigmoid
+from ..layers.layer import Layer
+from ..layers.linear import Linear
+from ..layers.shape import Flatten, Reshape
+from ..layers.tree import Tree
+from ..losses import bernoulli, gaussian_kl
+from ..random import Key
+from .model import Model, Recipe
+from .objective import Forwards, Objective, Terms
+
+
+def reparameterize(mu: Array, logvar: Array, eps: Array) -> Array:
+    """z = mu + e^(logvar/2) eps: a sample of N(mu, e^logvar) where eps is one of N(0, 1). All (N, L)."""
+    return mu + np.exp(0.5 * logvar) * eps
+
+
+def reparameterize_backward(dz: Array, logvar: Array, eps: Array) -> tuple[Array, Array]:
+    """dmu = dz, dlogvar = dz e^(logvar/2) eps / 2."""
+    return dz, 0.5 * dz * np.exp(0.5 * logvar) * eps
+
+
+class Encoder(Composite):
+    """x -> (mu, logvar): a trunk and two linear heads."""
+
+    def __init__(self, trunk: Layer, width: int, latents: int) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.mu, self.logvar = Linear(width, latents), Linear(width, latents)
+
+    def wire(self, f: Any, x: Array) -> tuple[Array, Array]:
+        h = f.trunk(x)  # (N, width)
+        return f.mu(h), f.logvar(h)  # (N, L), (N, L)
+
+    def unwire(self, b: Any, dy: Tree) -> Tree:
+        dmu, dlogvar = dy
+        dh = b.logvar(dlogvar) + b.mu(dmu)
+        return b.trunk(dh, need_dx=b.need_dx)
+
+
+class ElboNoise(NamedTuple):
+    eps: Array  # (N, L)
+
+
+class NegativeElbo(Objective):
+    """E_q[-log p(x|z)] + beta KL(q(z|x) || p(z)), nats per image, with one sample of z (Kingma and Welling 2014, eq. 10).
+
+    beta = 1 is the bound; other values are those of Higgins et al. 2017.
+    """
+
+    name, updates = "elbo", ("encoder", "decoder")
+
+    def __init__(self, beta: float = 1.0) -> None:
+        self.beta = beta
+
+    def draw(self, model: VAE, batch: Array, key: Key, forwards: Forwards | None = None) -> ElboNoise:
+        return ElboNoise(eps=key.at("eps").normal((len(batch), model.latents), like=batch))
+
+    def __call__(
+        self,
+        model: VAE,
+        batch: Array,
+        noise: ElboNoise,
+        *,
+        train: bool = True,
+        backward: bool = True,
+        scale: float = 1.0,
+        forwards: Forwards | None = None,
+    ) -> tuple[Terms, Forwards]:
+        encoder, decoder, beta = model.encoder, model.decoder, self.beta
+        encoded = (forwards or {}).get("encoder") or encoder.forward(batch, train=train)
+        (mu, logvar), encoder_cache = encoded  # (N, L), (N, L)
+        z = reparameterize(mu, logvar, noise.eps)  # (N, L)
+        logits, decoder_cache = decoder.forward(z, train=train)  # (N, ...)
+
+        reconstruction, dlogits = bernoulli(logits, batch)
+        kl, dmu, dlogvar = gaussian_kl(mu, logvar)
+        if backward:
+            dz = decoder.backward(scale * dlogits, decoder_cache)
+            dmu_z, dlogvar_z = reparameterize_backward(dz, logvar, noise.eps)
+            encoder.backward((scale * beta * dmu + dmu_z, scale * beta * dlogvar + dlogvar_z), encoder_cache, need_dx=False)
+
+        terms = {"reconstruction": reconstruction, "kl": beta * kl}
+        return terms, {"encoder": encoded, "decoder": (logits, decoder_cache)}
+
+
+class VAE(Model):
+    """Encoder and decoder with one hidden layer of ReLU; pixels are Bernoulli, latents Gaussian."""
+
+    name = "vae"
+    recipe = Recipe(
+        family="vae",
+        data=("glyphs", "mnist"),
+        batch=128,
+        steps=4000,
+        rate=1e-3,
+        lesson="03",
+        options={"hidden": 400, "latents": 20, "beta": 1.0},
+    )
+    encoder: Encoder
+    decoder: Sequential
+
+    def __init__(
+        self,
+        shape: Shape,
+        key: Key,
+        dtype: DTypeLike = np.float32,
+        *,
+        hidden: int = 400,
+        latents: int = 20,
+        beta: float = 1.0,
+    ) -> None:
+        self.shape, self.latents = shape, latents
+        encoder, decoder = self.networks(shape, hidden, latents)
+        super().__init__(key, dtype, encoder=encoder, decoder=decoder)
+        self.objectives = (NegativeElbo(beta),)
+
+    def networks(self, shape: Shape, hidden: int, latents: int) -> tuple[Encoder, Sequential]:
+        """The encoder (N, *shape) -> mu, logvar and the decoder (N, L) -> logits (N, *shape)."""
+        pixels = math.prod(shape)
+        trunk = Sequential(flat=Flatten(), hidden=Linear(pixels, hidden), relu=ReLU())
+        decoder = Sequential(hidden=Linear(latents, hidden), relu=ReLU(), out=Linear(hidden, pixels), shape=Reshape(*shape))
+        return Encoder(trunk, hidden, latents), decoder
+
+    def start(self, rate: float, steps: int) -> None:
+        self.optimize(adam=optim.Adam(self, rate=rate))
+
+    def step(self, batch: Array, key: Key) -> Terms:
+        (elbo,) = self.objectives
+        noise = elbo.draw(self, batch, key)
+
+        self.zero_grads()
+        terms, forwards = elbo(self, batch, noise)
+        self.optimizers["adam"].step()
+        self.commit(noise, forwards)
+        return terms
+
+    # ---- what it is used for
+
+    def encode(self, x: Array) -> tuple[Array, Array]:
+        """mu and logvar (N, L) of q(z|x)."""
+        return self.encoder.forward(x)[0]
+
+    def decode(self, z: Array) -> Array:
+        """The probability of every pixel, (N, *shape), at latents z (N, L)."""
+        return sigmoid(self.decoder.forward(z)[0])
+
+    def reconstruct(self, x: Array) -> Array:
+        """decode at the posterior's mean."""
+        return self.decode(self.encode(x)[0])
+
+    def sample(self, n: int, key: Key) -> Array:
+        """decode at latents from the prior: (n, *shape)."""
+        return self.decode(key.normal((n, self.latents), like=self.theta))
+
+    def interpolate(self, a: Array, b: Array, steps: int) -> Array:
+        """decode on the straight line from the mean of image a to that of image b: (steps, *shape)."""
+        mu, _ = self.encode(np.stack((a, b)))  # (2, L)
+        t = np.linspace(0, 1, steps, dtype=mu.dtype)[:, None]  # (steps, 1)
+        return self.decode((1 - t) * mu[0] + t * mu[1])
+
+    def latent_map(self, side: int) -> Array:
+        """decode on a grid of quantiles of the prior, (side, side, *shape): the whole of a two-dimensional latent space.
+
+        Raises ValueError where there are not two latents.
+        """
+        if self.latents != 2:
+            raise ValueError(f"a latent map needs 2 latents, this model has {self.latents}: train with --set latents=2")
+        from scipy.special import ndtri
+
+        q = ndtri((np.arange(side) + 0.5) / side).astype(self.dtype)  # (side,): equal probability between neighbours
+        z = np.stack(np.meshgrid(q, q[::-1]), -1).reshape(-1, 2)
+        return self.decode(z).reshape(side, side, *self.shape)
+
+    def pictures(self, batch: Any, key: Key) -> dict[str, Array]:
+        x = self.batch_of(batch)
+        pictures = {"samples": self.sample(64, key.at("samples")).reshape(8, 8, *self.shape)}
+        if len(x) >= 16:
+            pairs = np.stack((x[:16].reshape(2, 8, *self.shape), self.reconstruct(x[:16]).reshape(2, 8, *self.shape)), 1)
+            pictures["reconstructions"] = pairs.reshape(4, 8, *self.shape)
+            pictures["interpolation"] = np.stack([self.interpolate(x[2 * i], x[2 * i + 1], 8) for i in range(8)])
+        if self.latents == 2:
+            pictures["latent_map"] = self.latent_map(20)
+        return pictures

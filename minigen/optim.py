@@ -1,0 +1,224 @@
+"""Update rules over slices of a flat vector, clipping, averaging, and schedules of the learning rate.
+
+    adam = Adam(model, model.spans("generator"), 2e-4, betas=(0.5, 0.999))
+    adam.step()                                     # theta moves by grad; caches made before are stale
+
+An optimiser never zeroes gradients and never computes any: a model's `step` says when.
+P parameters in a slice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Protocol, TypeAlias
+
+import numpy as np
+
+from .backend import Array, aligned_zeros
+from .kernels import adam as adam_kernel
+from .layers.vector import Vector, check_disjoint
+
+Schedule: TypeAlias = Callable[[int], float]  # number of steps already taken -> learning rate
+
+
+class HasVector(Protocol):
+    """A model, or a network that was laid out by itself."""
+
+    @property
+    def vector(self) -> Vector | None:
+        """Where its parameters lie."""
+
+
+class Optimizer:
+    """Moves the parameters in `spans` against their gradients. `t` counts the steps taken."""
+
+    moments: tuple[str, ...] = ()  # the names of its running statistics, one vector a span
+
+    def __init__(self, owner: HasVector, spans: Iterable[slice] | None, rate: float | Schedule) -> None:
+        if owner.vector is None:
+            raise ValueError(f"{type(owner).__name__} has no vector: lay it out first, with initialise(key)")
+        self.vector = owner.vector
+        self.spans = self.vector.spans("") if spans is None else list(spans)
+        check_disjoint(self.spans, f"{type(self).__name__}: spans")
+        self.rate, self.t = rate, 0
+        self._moments = {
+            name: [aligned_zeros(s.stop - s.start, self.vector.dtype, like=self.vector.theta) for s in self.spans]
+            for name in self.moments
+        }
+
+    @property
+    def current_rate(self) -> float:
+        """The learning rate of the next step."""
+        return float(self.rate(self.t) if callable(self.rate) else self.rate)
+
+    def step(self) -> None:
+        """One update of every span."""
+        rate = self.current_rate
+        self.t += 1
+        for i, span in enumerate(self.spans):
+            moments = {name: vectors[i] for name, vectors in self._moments.items()}
+            self._update(self.vector.theta[span], self.vector.grad[span], rate, **moments)
+        self.vector.raised(self.spans)
+
+    def _update(self, theta: Array, grad: Array, rate: float, **moments: Array) -> None:
+        raise NotImplementedError
+
+    def named_state(self) -> Iterator[tuple[str, Array]]:
+        """("m.encoder.W", view of that parameter's statistic): what a checkpoint saves, by name and in place."""
+        for name, vectors in self._moments.items():
+            yield from ((f"{name}.{path}", array) for path, array in named_slices(self.vector, self.spans, vectors))
+
+
+def named_slices(vector: Vector, spans: list[slice], vectors: list[Array]) -> Iterator[tuple[str, Array]]:
+    """(path, view) of every parameter in `spans`, looking into vectors that are laid out like those spans."""
+    seen = set()
+    for path, place in vector.places.items():
+        for span, values in zip(spans, vectors, strict=True):
+            if span.start <= place.start and place.stop <= span.stop and place not in seen:
+                seen.add(place)
+                yield path, values[place.start - span.start : place.stop - span.start].reshape(place.shape)
+
+
+class SGD(Optimizer):
+    """v = momentum v + g, theta -= rate v (Polyak 1964); plain descent at momentum 0."""
+
+    def __init__(
+        self, owner: HasVector, spans: Iterable[slice] | None = None, rate: float | Schedule = 1e-2, *, momentum: float = 0.0
+    ) -> None:
+        self.momentum = momentum
+        self.moments = ("v",) if momentum else ()
+        super().__init__(owner, spans, rate)
+
+    def _update(self, theta: Array, grad: Array, rate: float, **moments: Array) -> None:
+        direction = grad
+        if self.momentum:
+            direction = moments["v"]
+            direction *= self.momentum
+            direction += grad
+        theta -= rate * direction
+
+
+class Adam(Optimizer):
+    """Adam with bias correction (Kingma and Ba 2015, algorithm 1):
+
+    m = b1 m + (1 - b1) g,  v = b2 v + (1 - b2) g^2,  theta -= rate (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+    """
+
+    moments = ("m", "v")
+    weight_decay = 0.0
+
+    def __init__(
+        self,
+        owner: HasVector,
+        spans: Iterable[slice] | None = None,
+        rate: float | Schedule = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+    ) -> None:
+        super().__init__(owner, spans, rate)
+        self.betas, self.eps = betas, eps
+
+    def _update(self, theta: Array, grad: Array, rate: float, **moments: Array) -> None:
+        (beta1, beta2), decay = self.betas, self.weight_decay
+        adam_kernel.step(
+            theta, grad, **moments, rate=rate, beta1=beta1, beta2=beta2, eps=self.eps, weight_decay=decay, t=self.t
+        )
+
+
+class AdamW(Adam):
+    """Adam, and theta shrinks by rate weight_decay theta beside it (Loshchilov and Hutter 2019)."""
+
+    def __init__(
+        self,
+        owner: HasVector,
+        spans: Iterable[slice] | None = None,
+        rate: float | Schedule = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(owner, spans, rate, betas=betas, eps=eps)
+        self.weight_decay = weight_decay
+
+
+# ---- clipping
+
+
+def clip_norm(owner: HasVector, spans: Iterable[slice], limit: float) -> float:
+    """Scales the gradients in `spans` together so that their norm is at most `limit`; returns the norm before."""
+    assert owner.vector is not None
+    grads = [owner.vector.grad[span] for span in spans]
+    norm = math.sqrt(sum(float(np.dot(g, g)) for g in grads))
+    if norm > limit:
+        for g in grads:
+            g *= limit / norm
+    return norm
+
+
+# ---- averaging
+
+
+class Average:
+    """A running average of parameters: average += (1 - decay) (theta - average).
+
+    The first updates use a smaller decay, (1 + t) / (10 + t), so that the start is forgotten.
+    """
+
+    def __init__(self, owner: HasVector, spans: Iterable[slice] | None = None, decay: float = 0.999) -> None:
+        assert owner.vector is not None
+        self.vector, self.decay, self.t = owner.vector, decay, 0
+        self.spans = self.vector.spans("") if spans is None else list(spans)
+        self.values = [self.vector.theta[span].copy() for span in self.spans]
+
+    def update(self) -> None:
+        """One step towards theta."""
+        decay = min(self.decay, (1 + self.t) / (10 + self.t))
+        self.t += 1
+        for span, value in zip(self.spans, self.values, strict=True):
+            value += (1 - decay) * (self.vector.theta[span] - value)
+
+    @contextmanager
+    def swapped(self) -> Iterator[None]:
+        """Within it the model has the averaged parameters."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def _swap(self) -> None:
+        for i, span in enumerate(self.spans):
+            current = self.vector.theta[span].copy()
+            self.vector.theta[span], self.values[i] = self.values[i], current
+        self.vector.raised(self.spans)
+
+    def named_state(self) -> Iterator[tuple[str, Array]]:
+        """(path, averaged parameter), in place."""
+        yield from named_slices(self.vector, self.spans, self.values)
+
+
+# ---- schedules
+
+
+def warmup(rate: float, steps: int) -> Schedule:
+    """Rises in a straight line to `rate` over the first `steps` steps."""
+    return lambda t: rate * min(1.0, (t + 1) / max(1, steps))
+
+
+def linear_decay(rate: float, steps: int, final: float = 0.0) -> Schedule:
+    """Falls in a straight line from `rate` to `final` over `steps` steps."""
+    return lambda t: rate + (final - rate) * min(1.0, t / max(1, steps))
+
+
+def cosine_decay(rate: float, steps: int, final: float = 0.0) -> Schedule:
+    """final + (rate - final) (1 + cos(pi t / steps)) / 2 (Loshchilov and Hutter 2017)."""
+    return lambda t: final + (rate - final) * 0.5 * (1 + math.cos(math.pi * min(1.0, t / max(1, steps))))
+
+
+def step_decay(rate: float, every: int, factor: float = 0.1) -> Schedule:
+    """`rate` times `factor` for every `every` steps taken."""
+    return lambda t: rate * factor ** (t // every)
