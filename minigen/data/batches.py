@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..backend import Array
+from ..backend import Array, to_device
 from ..random import Key
 from .dataset import DataError, Dataset
 
@@ -20,8 +20,8 @@ class Batch(NamedTuple):
     """Some rows of a data set."""
 
     images: Array  # (B, H, W, C) float
-    labels: Array | None  # (B,) int64, on the CPU
-    indices: Array  # (B,) int64: the rows they are
+    labels: Array | None  # (B,) int64
+    indices: Array  # (B,) int64, on the CPU: the rows they are
 
 
 class Batches(Iterator[Batch]):
@@ -74,7 +74,7 @@ class Batches(Iterator[Batch]):
     def __next__(self) -> Batch:
         """The next batch; the cursor moves on, into the next epoch where this one has no further batch."""
         rows = self.indices(self.epoch, self.position)
-        labels = None if self.data.labels is None else self.data.labels[rows]
+        labels = None if self.data.labels is None else to_device(self.data.labels[rows], self.device)
         batch = Batch(self.data.batch(rows, self.dtype, self.device), labels, rows)
         self.position += len(rows)
         left = len(self.data) - self.position

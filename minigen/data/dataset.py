@@ -20,7 +20,7 @@ class DataError(ValueError):
     """Data that is missing, broken or not what was asked for. The message says what was found and what to do."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """One split of a data set, held in memory on the CPU.
 

@@ -35,11 +35,11 @@ def find(names: Sequence[str], folders: Sequence[Path]) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def download(name: str, mirrors: Sequence[str], target: Path, check: Callable[[Path], object]) -> None:
+def download(name: str, mirrors: Sequence[str], target: Path, check: Callable[[Path, str], object]) -> None:
     """Fetches the file `name` from the first of `mirrors` that has it to `target`.
 
-    `check` reads the fetched file and raises DataError if it is not the right one: then the next mirror is tried. `target`
-    appears complete or not at all. Raises DataError with what went wrong at each mirror.
+    `check(path, url)` reads the fetched file and raises DataError if it is not the right one: then the next mirror is tried.
+    `target` appears complete or not at all. Raises DataError with what went wrong at each mirror.
     """
     reasons = []
     for mirror in mirrors:
@@ -53,7 +53,7 @@ def download(name: str, mirrors: Sequence[str], target: Path, check: Callable[[P
         os.close(handle)
         try:
             fetch(url, part)
-            check(Path(part))
+            check(Path(part), url)
             Path(part).chmod(0o644)  # a temporary file is readable by its owner alone
             Path(part).replace(target)
             return

@@ -60,7 +60,7 @@ def shape(character: str, face: int, bold: bool) -> Shape:
     outline = _outline(_font_file(face, bold), character)  # (S, 2, 2)
     low, high = outline.min((0, 1)), outline.max((0, 1))  # (2,) x, y
     width, height = (float(v) for v in high - low)
-    if max(width, height) > 1.8 * REACH:
+    if max(width, height) > 1.6 * REACH:  # beyond its border a field is constant: it must be well outside the stroke
         raise DataError(f"character {character!r} is too large for an image of a glyph: choose letters, digits or signs")
     return Shape(signed_distance(outline - (low + high) / 2), width, height)
 

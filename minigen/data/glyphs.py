@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +97,7 @@ class Glyphs:
         The ink is 1 on 0, or a bright hue on a dark one. Factors may leave their usual ranges; what leaves the image is cut.
         """
         shapes, which = self._shapes(factors["character"], factors["face"], factors["weight"])
-        fields = np.stack([shape.field for shape in shapes])  # (K, G, G)
+        fields = np.array([shape.field for shape in shapes], np.float32)  # (K, G, G)
         lean = factors["slant"] - np.array([face.lean for face in glyph_shapes.FACES])[factors["face"]]
         ink = cover(fields, which, lean, *(factors[name] for name in ("size", "thickness", "dx", "dy")), side=self.size)
         if not self.colour:
@@ -157,26 +156,33 @@ def _between(bounds: tuple[float, float], u: Array) -> Array:
 ROWS = {"train": 20_000, "test": 2_000}
 
 
-def _load(split: str, folder: Path | None, size: int = 28, seed: int = 0, *, name: str, glyphs: Glyphs) -> Dataset:
-    glyphs = replace(glyphs, size=size, key=Key(seed).at(split))
-    return glyphs.dataset(ROWS[split], name=name, split=split)
+def _register(name: str, about: str, characters: str, colour: bool = False) -> None:
+    def loader(
+        split: str,
+        folder: Path | None,
+        size: int = 28,
+        characters: str = characters,
+        colour: bool = colour,
+        seed: int = 0,
+        rows: int | None = None,
+    ) -> Dataset:
+        glyphs = Glyphs(Key(seed).at(split), characters, size, colour)
+        return glyphs.dataset(ROWS[split] if rows is None else rows, name=name, split=split)
 
-
-def _register(name: str, about: str, glyphs: Glyphs) -> None:
     register(
         Entry(
             name=name,
             about=about,
-            shape=(28, 28, 3 if glyphs.colour else 1),
+            shape=(28, 28, 3 if colour else 1),
             rows=dict(ROWS),
             source="drawn from the fonts that matplotlib carries",
-            licence="free (DejaVu, STIX and Computer Modern fonts)",
+            licence="free: the DejaVu, STIX and BaKoMa Computer Modern fonts",
             built_in=True,
-            loader=partial(_load, name=name, glyphs=glyphs),
+            loader=loader,
         )
     )
 
 
-_register("glyphs", "digits in nine faces, grey", Glyphs(Key(0)))
-_register("glyphs_colour", "digits in nine faces, a bright hue on a dark one", Glyphs(Key(0), colour=True))
-_register("glyphs_letters", "small and capital letters in nine faces, grey", Glyphs(Key(0), string.ascii_letters))
+_register("glyphs", "digits in nine faces, grey", string.digits)
+_register("glyphs_colour", "digits in nine faces, a bright hue on a dark one", string.digits, colour=True)
+_register("glyphs_letters", "small and capital letters in nine faces, grey", string.ascii_letters)

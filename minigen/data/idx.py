@@ -1,4 +1,7 @@
-"""IDX, the file format of MNIST: two zero bytes, the type, the number of axes, their lengths as big-endian uint32, the values."""
+"""IDX, the file format of MNIST.
+
+Two zero bytes, the type of the values, the number of axes, their lengths as big-endian uint32, the values.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from .dataset import DataError
 
 _UNSIGNED_BYTE = 8  # the only type that image sets use
 _GZIP = b"\x1f\x8b"
+_AGAIN = "delete it and fetch it again"
 
 
 def read_content(path: Path) -> bytes:
@@ -27,28 +31,23 @@ def read_content(path: Path) -> bytes:
     try:
         return gzip.decompress(content)
     except EOFError as error:
-        raise DataError(
-            f"{path} is a gzip file that ends early, after {len(content)} bytes: delete it and fetch it again"
-        ) from error
+        raise DataError(f"{path} is a gzip file that ends early, after {len(content)} bytes: {_AGAIN}") from error
     except (OSError, zlib.error) as error:
-        raise DataError(f"{path} is a damaged gzip file ({error}): delete it and fetch it again") from error
+        raise DataError(f"{path} is a damaged gzip file ({error}): {_AGAIN}") from error
 
 
 def parse_idx(content: bytes, where: str) -> Array:
     """The array in `content`, uint8, read-only. `where` names the file in the DataError that a wrong content raises."""
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != _UNSIGNED_BYTE or content[3] == 0:
-        raise DataError(
-            f"{where} is no IDX file of bytes: its magic number is {content[:4].hex(' ') or '(empty file)'}, not 00 00 08 and the "
-            "number of axes. Delete it and fetch it again"
-        )
+        magic = content[:4].hex(" ") or "missing (an empty file)"
+        raise DataError(f"{where} is no IDX file of bytes, its magic number is {magic} and not 00 00 08 0n: {_AGAIN}")
     axes = content[3]
     start = 4 + 4 * axes
     if len(content) < start:
-        raise DataError(f"{where} ends within its header, after {len(content)} bytes: delete it and fetch it again")
+        raise DataError(f"{where} ends within its header, after {len(content)} bytes: {_AGAIN}")
     shape = tuple(int(n) for n in np.frombuffer(content, ">u4", axes, offset=4))
-    if len(content) - start != math.prod(shape):
-        raise DataError(
-            f"{where} announces {' x '.join(map(str, shape))} = {math.prod(shape)} values and holds {len(content) - start}: delete "
-            "it and fetch it again"
-        )
+    count = len(content) - start
+    if count != math.prod(shape):
+        announced = " x ".join(map(str, shape))
+        raise DataError(f"{where} announces {announced} = {math.prod(shape)} values and holds {count}: {_AGAIN}")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

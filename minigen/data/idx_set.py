@@ -1,4 +1,7 @@
-"""A data set of IDX files: found or downloaded, each checked against its shape and checksum. MNIST and its kin are tables for it."""
+"""A data set of IDX files: found or downloaded, each checked against its shape and checksum.
+
+MNIST and its kin are tables for it.
+"""
 
 from __future__ import annotations
 
@@ -54,8 +57,8 @@ class IdxSet:
     def load(self, split: str, folder: Path | None, download: bool = True) -> Dataset:
         """The split: images (N, H, W, 1) uint8, labels (N,) int64.
 
-        Files are looked for in `<root>/<name>/` and in `<root>` itself, with .gz or without; where one is missing it is downloaded to
-        the first (not with `download=False`). DataError says what is missing or wrong and what to do.
+        Files are looked for in `<root>/<name>/` and in `<root>` itself, with .gz or without; where one is missing it is
+        downloaded to the first (not with `download=False`). DataError says what is missing or wrong and what to do.
         """
         root = data_root(folder)
         images, labels = (self._read(file, root, download) for file in self.files[split])

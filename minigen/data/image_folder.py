@@ -41,7 +41,8 @@ def load_folder(
             f"none of the {len(paths)} images in {top} falls to the split {split!r}: change test_fraction={test_fraction}"
         )
     images = _stack([paths[i] for i in chosen], size, colour)
-    labels = np.array([classes.index(names[i].parts[0]) for i in chosen], np.int64) if classes else None
+    number = {name: i for i, name in enumerate(classes)}
+    labels = np.array([number[names[i].parts[0]] for i in chosen], np.int64) if classes else None
     return Dataset(f"folder:{top}", images, labels, None, split, classes)
 
 
@@ -102,7 +103,7 @@ def _read(path: Path, size: int | None, colour: bool) -> Array:
             image: Any = ImageOps.exif_transpose(file)
             if image.mode.startswith("I"):  # convert() would cut 16 bits off at 255 instead of scaling them
                 image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
-            elif image.has_transparency_data:
+            elif "A" in image.getbands() or "transparency" in image.info:
                 image = image.convert("RGBA")
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
             image = image.convert("RGB" if colour else "L")
