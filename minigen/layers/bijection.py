@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ..random import Key
-from .composite import Composite, Sequential
+from .composite import Composite, Sequential, There
 from .layer import Cache, Layer, StaleCacheError
 from .params import Params
 from .tree import Tree
@@ -79,7 +79,8 @@ class Chain(Composite, Bijection):
         if self.store:
             return super().forward(x, train=train, key=key)
         self._refuse_state()
-        (z, logdet), _ = super().forward(x, train=train, key=key)
+        forget = There(lambda name, x, call: (self._call(name, x, call, train, key)[0], None))  # one cache lives at a time
+        z, logdet = self.wire(forget, x)
         return (z, logdet), ReversedCache(z, key, train, self.tree_version)
 
     def backward(self, dy: Tree, cache: Cache, *, need_dx: bool = True, param_grads: bool = True) -> Tree:

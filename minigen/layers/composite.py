@@ -25,7 +25,7 @@ import numpy as np
 from ..random import Key
 from .layer import Cache, Layer
 from .params import Params
-from .tree import Tree, leaves, map_tree
+from .tree import NOTHING, Nothing, Tree, leaves, map_tree, replace
 from .vector import Spec
 
 
@@ -46,13 +46,13 @@ class Pair:
     value: Any
     dot: Any
 
-    def __add__(self, other: Pair | None) -> Pair:
-        return self if other is None else Pair(self.value + other.value, self.dot + other.dot)
+    def __add__(self, other: Pair | Nothing) -> Pair:
+        return self if isinstance(other, Nothing) else Pair(self.value + other.value, self.dot + other.dot)
 
     __radd__ = __add__
 
-    def __sub__(self, other: Pair) -> Pair:
-        return Pair(self.value - other.value, self.dot - other.dot)
+    def __sub__(self, other: Pair | Nothing) -> Pair:
+        return self if isinstance(other, Nothing) else Pair(self.value - other.value, self.dot - other.dot)
 
     def __mul__(self, constant: Any) -> Pair:
         return Pair(self.value * constant, self.dot * constant)
@@ -115,28 +115,33 @@ class There(_Names):
 
 
 class Back(_Names):
-    """The way back: the calls of a sub-layer return latest first. `need_dx` says whether anybody asks for dx."""
+    """The way back: the calls of a sub-layer return latest first. `need_dx` says whether anybody asks for dx.
+
+    A gradient that is not there, of an output that nobody used or an input that nobody asks about, is NOTHING on the way, and a
+    call that would carry nothing else back is not made.
+    """
 
     def __init__(self, run: Callable[[str, Tree, int, bool], Tree], cache: Calls, need_dx: bool, owner: str) -> None:
-        self._run_one, self._left, self.need_dx, self._owner = (
-            run,
-            {n: len(c) for n, c in cache.items()},
-            need_dx,
-            owner,
-        )
+        self._run_one, self.need_dx, self._owner = run, need_dx, owner
+        self._left = {name: len(calls) for name, calls in cache.items()}
 
     def _run(self, name: str, dy: Tree, *, need_dx: bool = True) -> Tree:
         if not self._left.get(name):
             raise RuntimeError(f"{self._owner}.unwire goes back through {name!r} more often than wire went there")
         self._left[name] -= 1
-        return self._run_one(name, dy, self._left[name], need_dx)
+        dy = replace(dy, NOTHING, None)
+        if next(leaves(dy), None) is None:
+            return NOTHING
+        return replace(self._run_one(name, dy, self._left[name], need_dx), None, NOTHING)
 
-    def _finish(self) -> None:
+    def _walk(self, unwire: Callable[[Any, Tree], Tree], dy: Tree) -> Tree:
+        dx = unwire(self, replace(dy, None, NOTHING))
         forgotten = [name for name, left in self._left.items() if left]
         if forgotten:
             raise RuntimeError(
                 f"{self._owner}.unwire does not go back through {', '.join(forgotten)}: a gradient would be lost"
             )
+        return replace(dx, NOTHING, None)
 
 
 class Composite(Layer):
@@ -171,15 +176,15 @@ class Composite(Layer):
         return node
 
     def forward(self, x: Tree, *, train: bool = False, key: Key | None = None) -> tuple[Tree, Calls]:
-        def run(name: str, x: Tree, call: int) -> tuple[Tree, Cache]:
-            layer = self.sub(name)
-            y, cache = layer.forward(x, train=train, key=None if key is None else key.at(name, call))
-            if _watching:
-                _check_finite(layer, y)
-            return y, cache
-
-        there = There(run)
+        there = There(lambda name, x, call: self._call(name, x, call, train, key))
         return self.wire(there, x), there._kept
+
+    def _call(self, name: str, x: Tree, call: int, train: bool, key: Key | None) -> tuple[Tree, Cache]:
+        layer = self.sub(name)
+        y, cache = layer.forward(x, train=train, key=None if key is None else key.at(name, call))
+        if _watching:
+            _check_finite(layer, y)
+        return y, cache
 
     def backward(self, dy: Tree, cache: Calls, *, need_dx: bool = True, param_grads: bool = True) -> Tree:
         def run(name: str, dy: Tree, call: int, need: bool) -> Tree:
@@ -188,9 +193,7 @@ class Composite(Layer):
                 return None
             return layer.backward(dy, cache[name][call], need_dx=need, param_grads=param_grads)
 
-        back = Back(run, cache, need_dx, type(self).__name__)
-        dx = self.unwire(back, dy)
-        back._finish()
+        dx = Back(run, cache, need_dx, type(self).__name__)._walk(self.unwire, dy)
         return dx if need_dx else None
 
     def jvp(self, x_dot: Tree, cache: Calls, *, move_params: bool = False) -> tuple[Tree, Calls]:
@@ -211,9 +214,7 @@ class Composite(Layer):
             at = cache[name][call], tangents[name][call]
             return _pair(*layer.backward_jvp(*_unpair(pairs), *at, need_dx=need, param_grads=param_grads))
 
-        back = Back(run, cache, need_dx, type(self).__name__)
-        dx = self.unwire(back, _pair(dy, dy_dot))
-        back._finish()
+        dx = Back(run, cache, need_dx, type(self).__name__)._walk(self.unwire, _pair(dy, dy_dot))
         return _unpair(dx) if need_dx else (None, None)
 
     def commit(self, cache: Calls) -> None:
@@ -317,4 +318,4 @@ class Residual(Composite):
 
     def unwire(self, b: Any, dy: Tree) -> Tree:
         dx = b.f(dy, need_dx=b.need_dx)
-        return map_tree(lambda straight, through: straight + through, dy, dx)
+        return map_tree(lambda straight, through: straight + through, dy, dx) if b.need_dx else None

@@ -106,6 +106,10 @@ class Layer(Params):
         """The tangents of the effective arrays; None where the parameters stand still."""
         if not move_params:
             return None
+        if self.params and not self.dots:
+            raise RuntimeError(
+                f"{type(self).__name__}: move_params=True, but no direction is set: fill vector.theta_dot before jvp"
+            )
         w_dot = Weights(version=w.version, computed={}, **{name: self.dots[name] for name in self.params})
         for name, hook in self.computed.items():
             moved, w_dot.computed[name] = hook.jvp(self.dots[name], w.computed[name], move_params=True)

@@ -1,7 +1,8 @@
 """One flat vector: every parameter of a model is a view into `theta`, every gradient a view into `grad`.
 
 An update is then one kernel over a slice, the global norm one dot product, averaging one line, a sum over machines one call.
-Each array starts on a 64-byte boundary; tied parameters (two layers that hold the same `Spec`) are laid once.
+Each array starts on a 64-byte boundary, at the same offset in every dtype: the vectors of a model and of its twins can be added.
+Tied parameters (two layers that hold the same `Spec`) are laid once.
 
     theta   [ encoder.hidden.W ........ | encoder.hidden.b .. | decoder.hidden.W .... ]
               span of "encoder": slice(0, 4160)                 span of "decoder": slice(4160, ...)
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from .params import Params
 
 Initialiser = Callable[[Key, Shape], Array]
+
+STEP = ALIGNMENT // np.dtype(np.float32).itemsize  # every array starts at a multiple of this many numbers
 
 
 class Spec:
@@ -84,6 +87,8 @@ class Vector:
                 filled.add(place)
         self._attach("params", self.theta)
         self._attach("grads", self.grad)
+        for _, node, _ in self.nodes:
+            node.dots = Views()  # a copy of a network brings no direction along
         for path, node in fresh:
             node.begin_state((key or Key(0)).at(path, "state"))
         for _, node in _unique(roots):
@@ -91,7 +96,6 @@ class Vector:
 
     def _find_places(self, roots: Mapping[str, Params]) -> list[tuple[str, Params]]:
         """Gives every Spec its place, by identity. Returns the nodes that have no values yet, with their paths."""
-        step = max(1, ALIGNMENT // self.dtype.itemsize)
         laid: dict[int, Place] = {}
         fresh, size, self._paths = [], 0, []
         seen: set[int] = set()
@@ -101,7 +105,7 @@ class Vector:
                     if id(spec) not in laid:
                         count = int(np.prod(spec.shape, dtype=np.int64))
                         laid[id(spec)] = Place(size, size + count, spec.shape)
-                        size += -(-count // step) * step
+                        size += _padded(count)
                     self.places[f"{path}.{name}" if path else name] = laid[id(spec)]
                 if id(node) in seen:
                     continue
@@ -156,10 +160,9 @@ class Vector:
             if not found:
                 raise KeyError(f"no parameter under {prefix!r}; there is {', '.join(self.places)}")
             hits |= found
-        step = max(1, ALIGNMENT // self.dtype.itemsize)
         merged: list[slice] = []
         for start, stop, _ in sorted(hits):
-            if merged and -(-merged[-1].stop // step) * step == start:
+            if merged and _padded(merged[-1].stop) == start:
                 merged[-1] = slice(merged[-1].start, stop)
             else:
                 merged.append(slice(start, stop))
@@ -178,6 +181,11 @@ class Vector:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> None:
         """A copy of a network is laid out anew, on a vector of its own: the old vector does not travel."""
+
+
+def _padded(count: int) -> int:
+    """The next multiple of STEP."""
+    return -(-count // STEP) * STEP
 
 
 def check_disjoint(spans: Iterable[slice], what: str = "these spans") -> None:
