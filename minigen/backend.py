@@ -27,6 +27,8 @@ def array_module(x: Any) -> ModuleType:
     """The library that made `x`: `numpy` for its arrays and for Python scalars, else the library of x's type (`cupy`)."""
     if isinstance(x, np.ndarray | np.generic | int | float | complex):
         return np
+    if type(x) in _others:
+        return _others[type(x)][1]
     name = type(x).__module__.partition(".")[0]
     module = __import__(name)
     if not hasattr(module, "empty"):
@@ -34,8 +36,18 @@ def array_module(x: Any) -> ModuleType:
     return module
 
 
+_others: dict[type, tuple[str, Any]] = {}  # array type -> (its device, its library), beside NumPy and CuPy
+
+
+def add_library(device: str, array_type: type, library: Any) -> None:
+    """Makes a third library known, of arrays on `device`; `library` has NumPy's functions. For the test array of minigen.check."""
+    _others[array_type] = device, library
+
+
 def device_of(x: Array) -> str:
     """`"cpu"` for a NumPy array, else `"cuda"`."""
+    if type(x) in _others:
+        return _others[type(x)][0]
     return "cpu" if array_module(x) is np else "cuda"
 
 
@@ -49,6 +61,10 @@ def to_device(x: Any, device: str) -> Array:
     if device == "cuda":
         moved: Array = cupy().asarray(x)
         return moved
+    for name, library in _others.values():
+        if name == device:
+            there: Array = library.asarray(x)
+            return there
     raise ValueError(f"unknown device {device!r}: choose 'cpu' or 'cuda'")
 
 

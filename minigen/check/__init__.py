@@ -7,5 +7,6 @@ print(suite(lambda: GLU(6), (5, 6)))               # a layer of your own, and th
 
 from .errors import CheckError, ProofError
 from .proof import Row, check_model, prove
+from .suite import Report, suite
 
-__all__ = ["CheckError", "ProofError", "Row", "check_model", "prove"]
+__all__ = ["CheckError", "ProofError", "Report", "Row", "check_model", "prove", "suite"]

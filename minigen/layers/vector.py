@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..backend import ALIGNMENT, Array, Shape, aligned_zeros, real_dtype
+from ..backend import ALIGNMENT, Array, Shape, aligned_zeros, device_of, real_dtype, to_device
 from ..random import Key
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ class Vector:
         filled: set[Place] = set()
         for path, (place, node, name) in zip(self._paths, self.nodes, strict=True):
             if place not in filled:
-                place.of(self.theta)[...] = self._first_value(node, name, path, key)
+                value = self._first_value(node, name, path, key)
+                place.of(self.theta)[...] = to_device(value, device_of(self.theta))
                 filled.add(place)
         self._attach("params", self.theta)
         self._attach("grads", self.grad)

@@ -1,0 +1,135 @@
+"""An array that refuses to become a NumPy array silently: it finds host transfers without a GPU.
+
+It wraps a NumPy array and behaves as CuPy's arrays do where they differ from NumPy's. An operation between it and a host array
+(scalars aside), `float(x)`, `if x:`, iterating, a boolean mask as an index (its length must come to the host): each is an error
+here, as it is either an error or a hidden wait for the device there. `x.get()` is the one way back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from .. import backend
+
+DEVICE = "test"
+_VALUES = ("shape", "dtype", "ndim", "size", "itemsize", "nbytes", "flags", "strides")  # of an array, known on the host
+_MASK = np.dtype(bool)
+
+
+class HostTransferError(TypeError):
+    """Something on a device was silently brought to the host, or mixed with what is there."""
+
+
+class DeviceArray(NDArrayOperatorsMixin):
+    """A NumPy array that keeps to its device."""
+
+    def __init__(self, held: Any) -> None:
+        self._held = held
+
+    def get(self) -> Any:
+        """A copy on the host."""
+        return np.array(self._held)
+
+    def __repr__(self) -> str:
+        return f"DeviceArray{self._held.shape}"
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        return _wrapped(getattr(ufunc, method)(*_unwrapped(inputs, ufunc), **_unwrapped(options, ufunc)), options.get("out"))
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        return _wrapped(function(*_unwrapped(args, function), **_unwrapped(options, function)), options.get("out"))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in ("item", "tolist", "tobytes", "ctypes", "tofile"):
+            raise AttributeError(f"an array on a device has no {name}: x.get() brings it to the host")
+        value = getattr(self._held, name)
+        if name in _VALUES:
+            return value
+        if not callable(value):
+            return _wrapped(value)
+        return lambda *args, **options: _wrapped(
+            value(*_unwrapped(args, name), **_unwrapped(options, name)), options.get("out")
+        )
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __getitem__(self, index: Any) -> Any:
+        for part in index if isinstance(index, tuple) else (index,):
+            if isinstance(part, DeviceArray) and part.dtype == _MASK:
+                raise HostTransferError("a boolean mask as an index: how many it selects must come to the host. Use np.where")
+        return DeviceArray(np.asarray(self._held[_unwrapped(index, "an index", mixed=True)]))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._held[_unwrapped(index, "an index", mixed=True)] = _unwrapped((value, self), "an assignment")[0]
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise HostTransferError(
+            "an array on a device was silently brought to the host (float(x), if x, np.asarray(x), a loop over x ...)"
+        )
+
+    __array__ = __float__ = __int__ = __bool__ = __index__ = __complex__ = __iter__ = _refuse
+
+
+def _unwrapped(thing: Any, where: Any, mixed: bool = False) -> Any:
+    """The wrapped arrays in a nesting of tuples, lists and dicts; an error where host arrays stand beside them."""
+    if not mixed and _holds_host_array(thing):
+        raise HostTransferError(f"{getattr(where, '__name__', where)} mixes an array on a device with a NumPy array")
+    if isinstance(thing, DeviceArray):
+        return thing._held
+    if isinstance(thing, tuple | list):
+        return type(thing)(_unwrapped(part, where, True) for part in thing)
+    if isinstance(thing, dict):
+        return {name: _unwrapped(part, where, True) for name, part in thing.items()}
+    return thing
+
+
+def _holds_host_array(thing: Any) -> bool:
+    if isinstance(thing, tuple | list | dict):
+        return any(_holds_host_array(part) for part in (thing.values() if isinstance(thing, dict) else thing))
+    return isinstance(thing, np.ndarray) and thing.ndim > 0
+
+
+def _wrapped(result: Any, out: Any = None) -> Any:
+    if isinstance(out, tuple) and len(out) == 1:
+        out = out[0]
+    if isinstance(out, DeviceArray) and not isinstance(result, tuple):
+        return out
+    if isinstance(result, tuple | list):
+        return type(result)(_wrapped(part) for part in result)
+    return DeviceArray(np.asarray(result)) if isinstance(result, np.ndarray | np.generic) else result
+
+
+class _Library:
+    """What `backend.array_module` gives for a DeviceArray: NumPy's functions, with results on the device."""
+
+    ndarray = DeviceArray
+
+    def __getattr__(self, name: str) -> Any:
+        function: Callable[..., Any] = getattr(np, name)
+        if not callable(function) or isinstance(function, type):
+            return function
+        return lambda *args, **options: _wrapped(
+            function(*_unwrapped(args, name, True), **_unwrapped(options, name, True)), options.get("out")
+        )
+
+    def asarray(self, x: Any, dtype: Any = None) -> DeviceArray:
+        """x on the device: an explicit transfer."""
+        return DeviceArray(np.array(x._held if isinstance(x, DeviceArray) else x, dtype))
+
+
+backend.add_library(DEVICE, DeviceArray, _Library())
+
+
+def to_test_device(x: Any) -> Any:
+    """An array on the device."""
+    return DeviceArray(np.array(x))
+
+
+def to_host(x: Any) -> Any:
+    """Back to NumPy; what is no array stays."""
+    return x.get() if isinstance(x, DeviceArray) else x
