@@ -40,7 +40,7 @@ _others: dict[type, tuple[str, Any]] = {}  # array type -> (its device, its libr
 
 
 def add_library(device: str, array_type: type, library: Any) -> None:
-    """Makes a third library known, of arrays on `device`; `library` has NumPy's functions. For the test array of minigen.check."""
+    """Makes a third library known, of arrays on `device`, with NumPy's functions: the test array of minigen.check."""
     _others[array_type] = device, library
 
 
