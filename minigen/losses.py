@@ -95,7 +95,10 @@ def gaussian(mean: Array, logvar: Array, x: Array) -> tuple[Any, Array, Array]:
 
 
 def gaussian_dot(mean: Array, logvar: Array, x: Array, mean_dot: Array, logvar_dot: Array) -> tuple[Array, Array]:
-    """dmean_dot = (mean_dot - error logvar_dot) p / N, dlogvar_dot = error (error logvar_dot - 2 mean_dot) p / 2N; p = e^-logvar."""
+    """How gaussian's gradients move, with p = e^-logvar:
+
+    dmean_dot = (mean_dot - error logvar_dot) p / N, dlogvar_dot = error (error logvar_dot - 2 mean_dot) p / 2N.
+    """
     N, precision, error = _rows("gaussian_dot", x), np.exp(-logvar), mean - x
     dmean_dot = (mean_dot - error * logvar_dot) * precision / N
     return dmean_dot, error * (error * logvar_dot - 2 * mean_dot) * precision / (2 * N)

@@ -9,14 +9,11 @@ It changes nothing but the gradients of the networks in `updates`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from ..layers.layer import Cache
 from ..layers.tree import Tree
 from ..random import Key
-
-if TYPE_CHECKING:
-    pass
 
 Terms: TypeAlias = dict[str, Any]  # name -> number, weights included
 Forwards: TypeAlias = dict[str, tuple[Tree, Cache]]  # "network" or "network:call" -> (y, cache), in the order of the calls
