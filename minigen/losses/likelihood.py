@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array
-from .kernels import bernoulli as bernoulli_kernel
-from .layers.elementwise import sigmoid
+from ..backend import Array
+from ..kernels import bernoulli as bernoulli_kernel
+from ..layers.elementwise import sigmoid
 
 LOG_2PI = math.log(2 * math.pi)
 
