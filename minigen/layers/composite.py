@@ -41,26 +41,42 @@ class Calls(dict[str, tuple[Cache, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An array and its tangent, on their way back through linear wiring. Products with constants act on both."""
+    """An array and its tangent, on their way back through linear wiring: sums (NOTHING and 0 left out), multiples, parts."""
 
     value: Any
     dot: Any
 
-    def __add__(self, other: Pair | Nothing) -> Pair:
-        return self if isinstance(other, Nothing) else Pair(self.value + other.value, self.dot + other.dot)
+    def __add__(self, other: Pair | Nothing | int) -> Pair:
+        return Pair(self.value + other.value, self.dot + other.dot) if isinstance(other, Pair) else _only(self, other)
 
     __radd__ = __add__
 
-    def __sub__(self, other: Pair | Nothing) -> Pair:
-        return self if isinstance(other, Nothing) else Pair(self.value - other.value, self.dot - other.dot)
+    def __sub__(self, other: Pair | Nothing | int) -> Pair:
+        return Pair(self.value - other.value, self.dot - other.dot) if isinstance(other, Pair) else _only(self, other)
+
+    def __rsub__(self, other: Nothing | int) -> Pair:
+        return _only(-self, other)
 
     def __mul__(self, constant: Any) -> Pair:
         return Pair(self.value * constant, self.dot * constant)
 
     __rmul__ = __mul__
 
+    def __truediv__(self, constant: Any) -> Pair:
+        return Pair(self.value / constant, self.dot / constant)
+
     def __neg__(self) -> Pair:
         return Pair(-self.value, -self.dot)
+
+    def __getitem__(self, part: Any) -> Pair:
+        return Pair(self.value[part], self.dot[part])
+
+
+def _only(pair: Pair, other: Any) -> Pair:
+    """A sum with nothing else in it. A constant has no place in one: it is not linear, and its tangent would be lost."""
+    if isinstance(other, Nothing) or (isinstance(other, int) and other == 0):
+        return pair
+    raise TypeError(f"unwire adds a {type(other).__name__} to a gradient: between its calls there is linear wiring alone")
 
 
 def _pair(value: Tree, dot: Tree) -> Tree:

@@ -1,7 +1,7 @@
 """One flat vector: every parameter of a model is a view into `theta`, every gradient a view into `grad`.
 
 An update is then one kernel over a slice, the global norm one dot product, averaging one line, a sum over machines one call.
-Each array starts on a 64-byte boundary, at the same offset in every dtype: the vectors of a model and of its twins can be added.
+Each array starts on a 64-byte boundary, at the same offset in every dtype: vectors of a model and of its twins can be added.
 Tied parameters (two layers that hold the same `Spec`) are laid once.
 
     theta   [ encoder.hidden.W ........ | encoder.hidden.b .. | decoder.hidden.W .... ]
@@ -76,8 +76,8 @@ class Vector:
         self.nodes: list[tuple[Place, Params, str]] = []  # (place, owner, name) of every parameter, ties once an owner
         fresh = self._find_places(roots)
 
-        self.theta = aligned_zeros(self._size, dtype, like=like)
-        self.grad = aligned_zeros(self._size, dtype, like=like)
+        self._theta = aligned_zeros(self._size, dtype, like=like)
+        self._grad = aligned_zeros(self._size, dtype, like=like)
         self._theta_dot: Array | None = None
         self._like = like
         filled: set[Place] = set()
@@ -137,12 +137,35 @@ class Vector:
             each.sealed = True
 
     @property
+    def theta(self) -> Array:
+        """Every parameter, flat. `theta += v` moves them all, so caches made before are stale."""
+        return self._theta
+
+    @theta.setter
+    def theta(self, value: Array) -> None:
+        _same("theta", self._theta, value)
+        self.raised([slice(0, self._size)])
+
+    @property
+    def grad(self) -> Array:
+        """Every gradient, flat, in the order of theta."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Array) -> None:
+        _same("grad", self._grad, value)
+
+    @property
     def theta_dot(self) -> Array:
         """The direction in which `jvp(..., move_params=True)` moves the parameters; made, as zeros, when first asked for."""
         if self._theta_dot is None:
             self._theta_dot = aligned_zeros(self._size, self.dtype, like=self._like)
             self._attach("dots", self._theta_dot)
         return self._theta_dot
+
+    @theta_dot.setter
+    def theta_dot(self, value: Array) -> None:
+        _same("theta_dot", self.theta_dot, value)
 
     @property
     def size(self) -> int:
@@ -154,13 +177,20 @@ class Vector:
         return {path: place.of(vector) for path, place in self.places.items()}
 
     def spans(self, *prefixes: str) -> list[slice]:
-        """The slices of theta that hold the parameters under these paths ("" is all), neighbours merged, ties once."""
+        """The slices of theta that hold the parameters under these paths ("" is all), neighbours merged, ties once.
+
+        What is frozen is left out: no decay and no momentum moves it either. So freeze first, then make optimisers. Raises
+        KeyError on a path that does not exist, ValueError where everything is frozen.
+        """
+        learning = {place for place, node, _ in self.nodes if node.learns}
         hits: set[Place] = set()
         for prefix in prefixes:
             found = {p for path, p in self.places.items() if not prefix or path == prefix or path.startswith(prefix + ".")}
             if not found:
                 raise KeyError(f"no parameter under {prefix!r}; there is {', '.join(self.places)}")
-            hits |= found
+            hits |= found & learning
+        if prefixes and self.places and not hits:
+            raise ValueError(f"everything under {', '.join(map(repr, prefixes))} is frozen: nothing there can be trained")
         merged: list[slice] = []
         for start, stop, _ in sorted(hits):
             if merged and _padded(merged[-1].stop) == start:
@@ -182,6 +212,12 @@ class Vector:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> None:
         """A copy of a network is laid out anew, on a vector of its own: the old vector does not travel."""
+
+
+def _same(name: str, vector: Array, value: Array) -> None:
+    """`vector += v` ends in an assignment of the vector to itself, and no other is allowed."""
+    if value is not vector:
+        raise TypeError(f"every layer looks into {name}: write into it ({name}[...] = x, {name} += x), do not replace it")
 
 
 def _padded(count: int) -> int:

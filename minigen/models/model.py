@@ -57,13 +57,21 @@ class Model:
 
     @property
     def theta(self) -> Array:
-        """Every parameter, flat."""
+        """Every parameter, flat. `model.theta += v` moves them all, so caches made before are stale."""
         return self.vector.theta
+
+    @theta.setter
+    def theta(self, value: Array) -> None:
+        self.vector.theta = value
 
     @property
     def grad(self) -> Array:
         """Every gradient, flat, in the order of theta."""
         return self.vector.grad
+
+    @grad.setter
+    def grad(self, value: Array) -> None:
+        self.vector.grad = value
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -94,7 +102,7 @@ class Model:
         raise NotImplementedError(f"{type(self).__name__}.step is not written")
 
     def commit(self, noise: Any, forwards: Forwards) -> None:
-        """The only place where state changes: takes the caches of the networks that were updated, in the order of their calls."""
+        """The only place where state changes: takes the forwards of the networks that were updated, in the order of calls."""
         for call, (_, cache) in forwards.items():
             self.nets[network_of(call)].commit(cache)
 
