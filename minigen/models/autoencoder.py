@@ -1,0 +1,151 @@
+"""The autoencoder, dense: 784-64-784. Compress an image to a code, and pay for what does not come back.
+
+    x -- encoder --> code -- decoder --> logits -- sigmoid --> y;      loss = sum over pixels of (y - x)^2, averaged over images
+
+With a linear encoder and decoder and no sigmoid, the best that can be done is known: the subspace of the leading principal
+components (Baldi and Hornik 1989). `linear=True` builds that model, and a test holds it against PCA. Derived in lessons/01_autoencoder.py.
+
+N batch, K codes, "..." the axes of an image, P pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from .. import optim
+from ..backend import Array, Shape
+from ..layers.composite import Sequential
+from ..layers.elementwise import LeakyReLU, Sigmoid
+from ..layers.layer import Layer
+from ..layers.linear import Linear
+from ..layers.shape import Flatten, Reshape
+from ..losses import mse
+from ..random import Key
+from .model import Model, Recipe
+from .objective import Forwards, Objective, Terms
+
+
+class ReconstructionNoise(NamedTuple):
+    corrupted: Array  # (N, ...): what the encoder sees; the image itself where nothing is corrupted
+
+
+class Reconstruction(Objective):
+    """The squared error of the reconstruction, summed over the pixels of an image, averaged over images.
+
+    mean squared error per pixel = this / P. The target is the clean image.
+    """
+
+    name, updates = "reconstruction", ("encoder", "decoder")
+
+    def draw(self, model: Autoencoder, batch: Array, key: Key, forwards: Forwards | None = None) -> ReconstructionNoise:
+        return ReconstructionNoise(model.corrupt(batch, key.at("corrupt")))
+
+    def __call__(
+        self,
+        model: Autoencoder,
+        batch: Array,
+        noise: ReconstructionNoise,
+        *,
+        train: bool = True,
+        backward: bool = True,
+        scale: float = 1.0,
+        forwards: Forwards | None = None,
+    ) -> tuple[Terms, Forwards]:
+        encoded = (forwards or {}).get("encoder") or model.encoder.forward(noise.corrupted, train=train)
+        code, encoder_cache = encoded  # (N, K)
+        y, decoder_cache = model.decoder.forward(code, train=train)  # (N, ...)
+
+        pixels = math.prod(batch.shape[1:])
+        error, dy = mse(y, batch)
+        if backward:
+            dcode = model.decoder.backward(scale * pixels * dy, decoder_cache)
+            model.encoder.backward(dcode, encoder_cache, need_dx=False)
+        return {"squared_error": pixels * error}, {"encoder": encoded, "decoder": (y, decoder_cache)}
+
+
+class Autoencoder(Model):
+    """One layer to the code (LeakyReLU), one layer back (sigmoid)."""
+
+    name = "autoencoder"
+    recipe = Recipe(
+        family="autoencoder",
+        data=("glyphs", "mnist", "fashion_mnist"),
+        batch=128,
+        steps=4000,
+        rate=1e-3,
+        lesson="01",
+        options={"codes": 64, "linear": False},
+    )
+    encoder: Layer
+    decoder: Layer
+
+    def __init__(self, shape: Shape, key: Key, dtype: DTypeLike = np.float32, *, codes: int = 64, linear: bool = False) -> None:
+        self.shape, self.codes, self.linear = shape, codes, linear
+        encoder, decoder = self.networks()
+        super().__init__(key, dtype, encoder=encoder, decoder=decoder)
+        self.objectives = (Reconstruction(),)
+
+    def networks(self) -> tuple[Layer, Layer]:
+        """The encoder (N, *shape) -> (N, K) and the decoder (N, K) -> (N, *shape)."""
+        pixels = math.prod(self.shape)
+        encoder = Sequential(flat=Flatten(), code=Linear(pixels, self.codes))
+        decoder = Sequential(out=Linear(self.codes, pixels), shape=Reshape(*self.shape))
+        if not self.linear:
+            encoder.layers["leaky"] = LeakyReLU(0.2)
+            decoder.layers["sigmoid"] = Sigmoid()
+        return encoder, decoder
+
+    def corrupt(self, x: Array, key: Key) -> Array:
+        """What the encoder sees of x: x itself."""
+        return x
+
+    def start(self, rate: float, steps: int) -> None:
+        self.optimize(adam=optim.Adam(self, rate=optim.cosine_decay(rate, steps)))
+
+    def step(self, batch: Array, key: Key) -> Terms:
+        (reconstruction,) = self.objectives
+        noise = reconstruction.draw(self, batch, key)
+
+        self.zero_grads()
+        terms, forwards = reconstruction(self, batch, noise)
+        self.optimizers["adam"].step()
+        self.commit(noise, forwards)
+        return terms
+
+    # ---- what it is used for
+
+    def encode(self, x: Array) -> Array:
+        """Codes (N, K)."""
+        return self.encoder.forward(x)[0]
+
+    def decode(self, code: Array) -> Array:
+        """Images (N, *shape) of codes (N, K)."""
+        return self.decoder.forward(code)[0]
+
+    def reconstruct(self, x: Array) -> Array:
+        """decode(encode(x))."""
+        return self.decode(self.encode(x))
+
+    def interpolate(self, a: Array, b: Array, steps: int) -> Array:
+        """decode on the straight line from the code of image a to that of image b: (steps, *shape)."""
+        ends = self.encode(np.stack((a, b)))  # (2, K)
+        t = np.linspace(0, 1, steps, dtype=ends.dtype)[:, None]  # (steps, 1)
+        return self.decode((1 - t) * ends[0] + t * ends[1])
+
+    def evaluate(self, batch: Any, key: Key) -> Terms:
+        terms = super().evaluate(batch, key)
+        return terms | {"mse": terms["squared_error"] / math.prod(self.shape)}
+
+    def pictures(self, batch: Any, key: Key) -> dict[str, Array]:
+        x = self.batch_of(batch)[:32]
+        seen = self.corrupt(x, key)
+        back = np.clip(self.reconstruct(seen), 0, 1)
+        strips = (x, back) if seen is x else (x, seen, back)  # in groups of rows: what it was, what was seen, what came back
+        groups = [strip.reshape(-1, 8, *self.shape) for strip in strips]
+        pictures = {"reconstructions": np.stack(groups, 1).reshape(-1, 8, *self.shape)}
+        pictures["interpolation"] = np.clip(np.stack([self.interpolate(x[2 * i], x[2 * i + 1], 8) for i in range(8)]), 0, 1)
+        return pictures
