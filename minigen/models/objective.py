@@ -48,6 +48,39 @@ class Objective:
         raise NotImplementedError(f"{type(self).__name__}.__call__ is not written")
 
 
+class Forwarder:
+    """The forwards of one evaluation, for objectives of many calls: what was passed in is used again, the rest computed.
+
+        forward = Forwarder(model, forwards, train=train, key=noise.key)
+        fake, to_fake = forward("generator", noise.z)
+        logits, to_logits = forward("discriminator:fake", fake)
+        ...
+        return terms, forward.made(self.updates)
+
+    A call draws its noise from `key` at the call's name, wherever it is computed.
+    """
+
+    def __init__(self, model: Any, forwards: Forwards | None = None, *, train: bool = True, key: Key | None = None) -> None:
+        self.model, self.train, self.key = model, train, key
+        self._given: Forwards = forwards or {}
+        self._made: Forwards = {}
+
+    def __call__(self, call: str, x: Tree) -> tuple[Tree, Cache]:
+        """(y, cache) of the call "network" or "network:what for"."""
+        if call in self._made:
+            raise ValueError(f"{call!r} is called twice: give the second call a name of its own, {network_of(call)}:again")
+        if call not in self._given:
+            key = None if self.key is None else self.key.at(call)
+            self._made[call] = self.model.nets[network_of(call)].forward(x, train=self.train, key=key)
+        else:
+            self._made[call] = self._given[call]
+        return self._made[call]
+
+    def made(self, updates: tuple[str, ...]) -> Forwards:
+        """The forwards of the networks in `updates`, in the order of the calls: what an objective returns."""
+        return {call: forward for call, forward in self._made.items() if network_of(call) in updates}
+
+
 def network_of(call: str) -> str:
     """The network of a name in `Forwards`: "discriminator" of "discriminator:fake"."""
     return call.partition(":")[0]

@@ -25,6 +25,7 @@ from minigen.layers.initialisers import normal, zeros
 from minigen.layers.layer import Layer, Weights
 from minigen.layers.vector import Spec
 from minigen.models import Model, Objective
+from minigen.models.objective import Forwarder
 from minigen.optim import SGD
 from minigen.random import Key
 
@@ -99,13 +100,13 @@ class Contrast(Objective):
         return Samples(model.energy.gibbs(model.state["chain"], key))
 
     def __call__(self, model, batch, noise, *, train=True, backward=True, scale=1.0, forwards=None):
-        energy, given = model.energy, forwards or {}
-        low = given.get("energy:data") or energy.forward(batch, train=train)
-        high = given.get("energy:samples") or energy.forward(noise.chain, train=train)
-        for (F, cache), sign in ((low, 1), (high, -1)) if backward else ():
-            energy.backward(np.full(F.shape, sign * scale / len(F)), cache, need_dx=False)
-        terms = {"data": low[0].mean(), "samples": -high[0].mean()}
-        return terms, {"energy:data": low, "energy:samples": high}
+        forward, terms = Forwarder(model, forwards, train=train), {}
+        for what, v, sign in (("data", batch, 1), ("samples", noise.chain, -1)):
+            F, cache = forward(f"energy:{what}", v)
+            terms[what] = sign * F.mean()
+            if backward:
+                model.energy.backward(np.full(len(F), sign * scale / len(F)), cache, need_dx=False)
+        return terms, forward.made(self.updates)
 
 
 class RBM(Model):
