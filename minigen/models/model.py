@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 from ..backend import Array, empty, real_dtype, to_device
 from ..layers.layer import Layer
 from ..layers.vector import Vector, check_disjoint
-from ..optim import Optimizer
+from ..optim import Average, Optimizer
 from ..random import Key
 from .objective import Forwards, Objective, Terms, network_of
 
@@ -39,12 +39,14 @@ class Model:
 
     name: ClassVar[str]
     recipe: ClassVar[Recipe]
+    unit: ClassVar[str] = "loss"  # of the terms and of the figures of `evaluate`
     objectives: tuple[Objective, ...] = ()
 
     def __init__(self, key: Key, dtype: DTypeLike = np.float32, *, like: Any = None, **nets: Layer) -> None:
         self.nets: dict[str, Layer] = {}
         self.state: dict[str, Array] = {}
         self.optimizers: dict[str, Optimizer] = {}
+        self.averages: dict[str, Average] = {}  # running averages of parameters, moved in commit or after an optimiser's step
         self._hold(nets)
         self.vector = Vector(nets, key, dtype, like=like)
 
@@ -131,7 +133,7 @@ class Model:
     # ---- twins
 
     def astype(self, dtype: DTypeLike) -> Self:
-        """A twin with the same values in another dtype, its own vector, no optimisers: the complex step works on one."""
+        """A twin with the same values in another dtype, its own vector and no optimisers: the complex step uses one."""
         return self._twin(dtype, self.theta)
 
     def to(self, device: str) -> Self:
@@ -144,5 +146,5 @@ class Model:
         twin.vector = Vector(twin.nets, None, dtype, like=like)
         real = real_dtype(dtype)
         twin.state = {n: v.astype(real) if v.dtype.kind == "f" else v.copy() for n, v in self.state.items()}
-        twin.optimizers = {}
+        twin.optimizers, twin.averages = {}, {}
         return twin

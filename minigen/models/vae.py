@@ -31,7 +31,7 @@ from ..layers.tree import Tree
 from ..losses import bernoulli, gaussian_kl
 from ..random import Key
 from .model import Model, Recipe
-from .objective import Forwards, Objective, Terms
+from .objective import Forwards, Objective, Terms, total
 
 
 def reparameterize(mu: Array, logvar: Array, eps: Array) -> Array:
@@ -121,6 +121,7 @@ class VAE(Model):
         lesson="03",
         options={"hidden": 400, "latents": 20, "beta": 1.0},
     )
+    unit = "nats per image"
     encoder: Encoder
     decoder: Sequential
 
@@ -158,6 +159,12 @@ class VAE(Model):
         self.optimizers["adam"].step()
         self.commit(noise, forwards)
         return terms
+
+    def evaluate(self, batch: Array, key: Key) -> Terms:
+        """The bound itself, negative and at beta = 1 whatever the training's beta, and its two parts."""
+        bound = NegativeElbo(beta=1.0)
+        terms, _ = bound(self, batch, bound.draw(self, batch, key), train=False, backward=False)
+        return {"negative_elbo": total(terms), **terms}
 
     # ---- what it is used for
 

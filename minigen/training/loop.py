@@ -1,0 +1,168 @@
+"""The loop: steps, and between them the log, held-out figures, pictures and checkpoints."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..backend import Array, empty_like, workspace
+from . import log
+from .curves import draw_curves
+from .diagnosis import explain
+from .errors import NotFiniteRunError
+from .evaluation import Figures, batch_of, evaluate
+from .interrupts import Interrupts
+from .pictures import save_grid
+
+if TYPE_CHECKING:
+    from .run import Run
+
+HELD_OUT_ROWS = 1000  # of the evaluations on the way; the last one takes all
+PICTURE_ROWS = 16
+FIRST_PICTURES = 32  # then at every power of two, and at the end
+
+
+class Outcome(NamedTuple):
+    """How a call of `train` ended."""
+
+    step: int
+    why: str  # "finished", "minutes", or the name of a signal
+    figures: Figures | None  # of the whole test split, where the run is finished
+
+
+def train(run: Run, *, minutes: float | None, checkpoint_seconds: float, progress: bool | None) -> Outcome:
+    """Takes the steps that are left. See `Run.train`."""
+    return _Loop(run, minutes, checkpoint_seconds, progress).go()
+
+
+class _Loop:
+    def __init__(self, run: Run, minutes: float | None, checkpoint_seconds: float, progress: bool | None) -> None:
+        self.run, self.model, self.settings = run, run.model, run.settings
+        self.checkpoint_seconds, self.progress = checkpoint_seconds, progress
+        self.began = self.saved = self.logged = time.monotonic()
+        self.deadline = math.inf if minutes is None else self.began + 60 * minutes
+        self.logged_step = run.step
+        self.seconds_before = max((line.get("seconds", 0.0) for line in log.read(run.log.path)), default=0.0)
+        self.before = empty_like(self.model.theta)  # the parameters at the beginning of a step, to explain a NaN with
+        self.figures: Figures | None = None
+
+    def go(self) -> Outcome:
+        run, steps = self.run, self.settings.steps
+        if run.finished:
+            return Outcome(run.step, "finished", last_figures(run))
+        # A step that overflows is reported by name, below; NumPy's own warnings would only precede that.
+        with workspace(), np.errstate(all="ignore"), Interrupts() as asked, self._bar() as bar:
+            if run.saved_step is None:
+                self._evaluate("held_out")
+                self._draw_pictures()
+                self._save()
+            why = "finished"
+            while run.step < steps:
+                self._step()
+                bar.update()
+                self._after_step(bar)
+                if run.step < steps and (asked.signal or time.monotonic() > self.deadline):
+                    why = asked.signal or "minutes"
+                    self._draw_curves()
+                    self._save()
+                    break
+                if run.step == steps or time.monotonic() - self.saved > self.checkpoint_seconds:
+                    self._save()
+        return Outcome(run.step, why, self.figures)
+
+    def _step(self) -> None:
+        run, model = self.run, self.model
+        batch = model.batch_of(next(run.batches))
+        key = run.key.at("step", run.step)
+        self.before[...] = model.theta
+        terms = {name: float(value) for name, value in model.step(batch, key).items()}
+        if not all(map(math.isfinite, terms.values())):
+            raise self._not_finite(explain(model, batch, key, terms, self.before))
+        run.step += 1
+        run.log.add(terms)
+
+    def _after_step(self, bar: Any) -> None:
+        run, steps = self.run, self.settings.steps
+        if run.step % self.settings.log_every == 0 or run.step == steps:
+            bar.set_postfix({name: f"{value:.4g}" for name, value in run.log.means().items()}, refresh=False)
+            self._write_terms()
+        if run.step == steps:
+            self.figures = self._evaluate("test")
+        elif run.step % self.settings.evaluate_every == 0:
+            self._evaluate("held_out")
+        if run.step == steps or is_milestone(run.step):
+            self._draw_pictures()
+            self._draw_curves()
+
+    def _not_finite(self, why: str) -> NotFiniteRunError:
+        saved, rate = self.run.saved_step, self.settings.rate
+        kept = "No checkpoint was written" if saved is None else f"The checkpoint of step {saved} is kept"
+        return NotFiniteRunError(
+            f"step {self.run.step + 1} of {self.settings.model}: {why}. {kept}. "
+            f"Try a lower learning rate: --rate {rate / 10:g} (it was {rate:g})"
+        )
+
+    # ---- what a run leaves behind
+
+    def _write_terms(self) -> None:
+        run, now = self.run, time.monotonic()
+        epoch = run.batches.epoch + run.batches.position / len(run.splits.train)
+        rates = {name: optimizer.current_rate for name, optimizer in self.model.optimizers.items()}
+        named = {"rate": next(iter(rates.values()))} if len(rates) == 1 else {f"rate.{n}": r for n, r in rates.items()}
+        speed = (run.step - self.logged_step) / max(now - self.logged, 1e-9)
+        timing = {"seconds": round(self.seconds_before + now - self.began, 2), "steps_per_second": round(speed, 2)}
+        run.log.write("train", run.step, epoch=round(epoch, 6), **named, **timing)
+        self.logged, self.logged_step = now, run.step
+
+    def _evaluate(self, kind: str) -> Figures:
+        run = self.run
+        rows = run.rows_of_test(None if kind == "test" else HELD_OUT_ROWS)
+        figures = evaluate(self.model, run.splits.test, rows, run.key.at("evaluation"), device=self.settings.device)
+        bad = [name for name, value in figures.values.items() if not math.isfinite(value)]
+        if bad:
+            raise self._not_finite(f"the held-out figure {bad[0]!r} is {figures.values[bad[0]]}")
+        run.log.write(kind, run.step, rows=figures.rows, figures=figures.values, standard_errors=figures.errors)
+        return figures
+
+    def _draw_pictures(self) -> None:
+        run = self.run
+        batch = batch_of(run.splits.test, self._picture_rows(), self.settings.device)
+        for name, grid in self.model.pictures(batch, run.key.at("pictures")).items():
+            save_grid(run.folder / "samples" / f"{name}-{run.step:06d}.png", grid)
+
+    def _picture_rows(self) -> Array:
+        return self.run.key.at("picture rows").permutation(len(self.run.splits.test))[:PICTURE_ROWS]
+
+    def _draw_curves(self) -> None:
+        run, settings = self.run, self.settings
+        title = f"{settings.model} on {settings.data}, {run.model.vector.size:,} parameters, step {run.step:,}"
+        draw_curves(run.folder / "curves.png", log.read(run.log.path), title=title, unit=self.model.unit)
+
+    def _save(self) -> None:
+        try:
+            self.run.save()
+        except NotFiniteRunError as error:
+            raise self._not_finite(str(error)) from None
+        self.saved = time.monotonic()
+
+    def _bar(self) -> Any:
+        from tqdm import tqdm
+
+        hidden = not sys.stderr.isatty() if self.progress is None else not self.progress
+        steps, run = self.settings.steps, self.run
+        return tqdm(total=steps, initial=run.step, desc=self.settings.model, unit="step", disable=hidden, dynamic_ncols=True)
+
+
+def is_milestone(step: int) -> bool:
+    """Whether a run draws pictures at this step: 0, 32, 64, 128 ..."""
+    return step == 0 or (step >= FIRST_PICTURES and step & (step - 1) == 0)
+
+
+def last_figures(run: Run) -> Figures | None:
+    """The figures of the whole test split, from the log of a finished run."""
+    tests = [line for line in log.read(run.log.path) if line["kind"] == "test"]
+    return Figures(tests[-1]["rows"], tests[-1]["figures"], tests[-1]["standard_errors"]) if tests else None

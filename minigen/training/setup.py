@@ -1,0 +1,118 @@
+"""From settings to what a run works with: checked data, a model, its optimisers. Mistakes are found here, before step 0."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import models
+from ..backend import Shape, cupy
+from ..data import Dataset, check_images
+from ..data import load as load_data
+from ..models.model import Model
+from ..random import Key
+from .errors import RunError
+from .settings import Settings, check_option
+
+
+class Splits(NamedTuple):
+    """What a model learns from, and what it is judged by."""
+
+    train: Dataset
+    test: Dataset
+
+    @property
+    def digest(self) -> str:
+        """A checksum of both: a run must not go on with other data."""
+        sha = hashlib.sha256()
+        for split in self:
+            sha.update(f"{split.images.dtype.str}{split.images.shape}".encode())
+            sha.update(np.ascontiguousarray(split.images).view(np.uint8).data)
+            if split.labels is not None:
+                sha.update(np.ascontiguousarray(split.labels).view(np.uint8).data)
+        return sha.hexdigest()
+
+
+def find_model(name: str) -> type[Model]:
+    """The class of a model by name; RunError with the names there are."""
+    try:
+        return models.find(name)
+    except ValueError as error:
+        raise RunError(str(error)) from None
+
+
+def load_splits(name: str, folder: str | Path | None, options: Mapping[str, Any]) -> Splits:
+    """Both splits, every value checked. Raises DataError, which names the file or the row."""
+    splits = Splits(load_data(name, "train", folder=folder, **options), load_data(name, "test", folder=folder, **options))
+    check_splits(splits)
+    return splits
+
+
+def check_splits(splits: Splits) -> None:
+    """DataError where a split holds a value that is not finite, or for images outside [0, 1]; RunError where shapes differ."""
+    for split in splits:
+        image = len(split.shape) == 3
+        low, high = (0.0, 1.0) if image else (-sys.float_info.max, sys.float_info.max)
+        check_images(split.images, name=f"{split.name} ({split.split})", low=low, high=high)
+    if splits.train.shape != splits.test.shape:
+        raise RunError(f"{splits.train.name}: rows of the test split are {splits.test.shape}, of train {splits.train.shape}")
+
+
+def build(cls: type[Model], settings: Settings, shape: Shape) -> Model:
+    """The model of a run at its first values, on its device, with its optimisers; RunError on a wrong option or shape."""
+    for key in settings.options:
+        check_option(key, cls.recipe, settings.model)
+    if settings.device == "cuda":
+        try:
+            cupy()
+        except RuntimeError as error:
+            raise RunError(str(error)) from error
+    make: Any = cls
+    try:
+        model: Model = make(shape, Key(settings.seed).at("model"), **settings.options)
+    except ValueError as error:
+        raise RunError(f"{settings.model} cannot be made for rows of shape {shape}: {error}") from error
+    if settings.device == "cuda":
+        model = model.to("cuda")
+    model.start(settings.rate, settings.steps)
+    return model
+
+
+def check_schedule(model: Model, settings: Settings, steps: int, done: int) -> None:
+    """Raises RunError where a run of `steps` steps would have had other learning rates in the `done` steps that were taken.
+
+    Otherwise a longer run is what it would have been from the start, and may go on. Leaves the optimisers for `steps` steps.
+    """
+    model.start(settings.rate, settings.steps)
+    before = {name: optimizer.rate for name, optimizer in model.optimizers.items()}
+    model.start(settings.rate, steps)
+    for name, optimizer in model.optimizers.items():
+        old, new = before[name], optimizer.rate
+        if callable(old) and callable(new) and any(old(t) != new(t) for t in range(done)):
+            raise RunError(
+                f"steps: {settings.steps} in the run, {steps} asked for, and the schedule of {name!r} depends on them: the "
+                f"{done} steps taken had other learning rates. Start a new run with another --out"
+            )
+
+
+def steps_of_epochs(epochs: float, rows: int, batch: int) -> int:
+    """The number of steps that see every row `epochs` times."""
+    return max(1, math.ceil(epochs * math.ceil(rows / batch)))
+
+
+def thread_count() -> int:
+    """The threads that work at present: Numba's once its pool is open, else those of NumPy's matrix products."""
+    if "numba" in sys.modules:
+        from ..kernels.pool import thread_count as of_kernels
+
+        return of_kernels()
+    from threadpoolctl import threadpool_info
+
+    return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=os.cpu_count() or 1)
