@@ -1,12 +1,14 @@
 """Any folder of images: labels, splits, and clear words about what cannot be read."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from minigen.data import DataError, load
+from minigen.data.image_folder import _place
 
 
 def picture(path, width=6, height=5, colour=(10, 200, 30), **options):
@@ -127,3 +129,7 @@ def test_a_relative_path_is_looked_for_here_and_in_minigen_data(tmp_path, monkey
     monkeypatch.chdir(tmp_path / "data")
     assert len(load("folder:birds", test_fraction=0)) == 1
     assert len(load("folder:birds", folder=tmp_path / "data", test_fraction=0)) == 1
+
+
+def test_the_place_of_a_name_is_the_same_everywhere():
+    assert _place(Path("cats/0.png")) == 0.48537887196637935
