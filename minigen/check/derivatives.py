@@ -55,6 +55,11 @@ def gradient(s: Subject, m: Meter) -> None:
 
 def tangent(s: Subject, m: Meter) -> None:
     y_dot, _ = s.jvp()
+    wrong = [
+        (np.shape(a), b.shape) for a, b in zip(leaves(y_dot), leaves(s.y), strict=False) if np.shape(b) not in ((), np.shape(a))
+    ]
+    if wrong:
+        raise Lacks(f"y_dot has shape {wrong[0][0]}, y has {wrong[0][1]}")
     y, _ = s.moved(x=True)
     m.expect("y_dot along x_dot", gap(y_dot, imag(y)))
     if s.v:

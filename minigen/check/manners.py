@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..layers.layer import StaleCacheError
+from ..layers.bijection import Chain
+from ..layers.composite import Composite
+from ..layers.layer import Layer, StaleCacheError
 from ..layers.params import Params
 from ..layers.tree import Tree, leaves, map_tree
 from .subject import Lacks, Meter, Skip, Subject, vector_of
@@ -37,6 +39,12 @@ def repeatable(s: Subject, m: Meter) -> None:
         except ValueError:
             return
         raise Lacks("it draws noise from its key, and accepts to get none: call self.need(key)")
+
+
+def definition(s: Subject, m: Meter) -> None:
+    if s.reference is None or s.train:
+        raise Skip("none was given")
+    m.expect("y, against the plain definition,", gap(s.y, s.reference(s.layer, s.x)))
 
 
 def pure(s: Subject, m: Meter) -> None:
@@ -103,6 +111,46 @@ def options(s: Subject, m: Meter) -> None:
             s.layer.freeze(False)
         _no_gradient(none, f"{name} of a frozen layer")
         m.expect(f"{name}: dx of a frozen layer", gap(frozen_dx, dx), 1e-12)
+
+
+def spared(s: Subject, m: Meter) -> None:
+    if not isinstance(s.layer, Composite):
+        raise Skip("it is made of no other layers")
+    if not s.v or not any(leaf.dtype.kind == "f" for leaf in leaves(s.x)):
+        raise Skip("its first part has no dx to spare")
+    parts = [node for _, node in s.layer.walk() if isinstance(node, Layer) and not isinstance(node, Composite)]
+    second = _second(s)
+    asked: list[bool] = []  # need_dx of every call that reaches a part
+    idle: list[Layer] = []  # parts that were called for neither dx nor gradients
+
+    def spy(part: Layer, name: str) -> None:
+        original = getattr(part, name)
+
+        def called(*args: Any, need_dx: bool = True, param_grads: bool = True) -> Any:
+            asked.append(need_dx)
+            if not need_dx and not (param_grads and part.can_learn):
+                idle.append(part)
+            return original(*args, need_dx=need_dx, param_grads=param_grads)
+
+        setattr(part, name, called)
+
+    for name in ("backward", "backward_jvp") if second else ("backward",):
+        for part in parts:
+            spy(part, name)
+        try:
+            for param_grads in (False, True):
+                asked.clear()
+                if name == "backward":
+                    s.backward(need_dx=False, param_grads=param_grads)
+                elif second:
+                    second[1](second[0], need_dx=False, param_grads=param_grads)
+        finally:
+            for part in parts:
+                vars(part).pop(name, None)
+        if idle:
+            raise Lacks(f"{name} goes through {type(idle[0]).__name__} for neither dx nor gradients")
+        if all(asked):
+            raise Lacks(f"{name} with need_dx=False asks every part for its dx: say need_dx=b.need_dx in unwire")
 
 
 def _no_gradient(grads: dict[str, Any], what: str) -> None:
@@ -176,6 +224,10 @@ def commit(s: Subject, m: Meter) -> None:
         s.layer.commit(s.cache)
         if moved := changed(before[0], _look(s.layer)):
             raise Lacks(f"commit changes {moved[0]}, which is not state")
+        for node, old in zip(nodes, states, strict=True):
+            moves = type(node).commit not in _INHERITED and s.train and old
+            if moves and not changed(snapshot(old), snapshot(node.state)):
+                raise Lacks(f"commit of {type(node).__name__} after training leaves its state as it was")
         if not np.array_equal(s.vector.grad, before[2]):
             raise Lacks("commit changes the gradients")
         if moved := changed(before[1], snapshot({"cache": s.cache, "old": states})):
@@ -186,6 +238,9 @@ def commit(s: Subject, m: Meter) -> None:
     finally:
         for node, state in zip(nodes, states, strict=True):
             node.state = state
+
+
+_INHERITED = (Params.commit, Layer.commit, Composite.commit, Chain.commit)
 
 
 def _look(layer: Params) -> dict[str, Any]:

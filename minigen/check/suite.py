@@ -34,12 +34,14 @@ class Property(NamedTuple):
 # In the order of how much they find for their time: the mutator stops at the first failure.
 PROPERTIES = (
     Property("repeatable", manners.repeatable, "forward is a function of x, parameters, state and key, and of nothing else"),
+    Property("definition", manners.definition, "forward is what a plain definition says"),
     Property("gradient", derivatives.gradient, "backward is the derivative of forward, for x and every parameter"),
     Property("tangent", derivatives.tangent, "jvp is the derivative of forward along x_dot and the parameters' dots"),
     Property(
         "second order", derivatives.second_order, "backward_jvp is the derivative of backward: the product rule on each line"
     ),
     Property("options", manners.options, "need_dx, param_grads and a frozen part are obeyed, and change nothing else"),
+    Property("spared work", manners.spared, "a composite computes no gradient that nobody asked for"),
     Property("additive", manners.additive, "gradients are added to, never replaced: grads += g"),
     Property("adjoint", derivatives.adjoint, "<dy, J x_dot> = <J' dy, x_dot>: jvp and backward are transposes"),
     Property("pure", manners.pure, "the passes change nothing but gradients: no input, cache, parameter, state or attribute"),
@@ -98,12 +100,14 @@ def suite(
     key: Key | None = None,
     tolerance: float = 1e-9,
     skip: Mapping[str, str] | None = None,
+    reference: Callable[[Layer, Any], Any] | None = None,
     properties: Iterable[Property] = PROPERTIES,
 ) -> Report:
     """Checks every property of a layer (or of what a function without arguments makes), and returns the errors met.
 
     x is the shape of its input, as in (5, 6), or an array (integers, or floats of a certain range), or a tuple of those. The
     layer itself is left alone. `train` are the modes to check; `skip` gives properties to leave out with the reason why.
+    `reference(layer, x)` is a plain definition of y, without training.
 
     Raises CheckError, an AssertionError, that names the layer, the property, the error and what the property means.
     """
@@ -115,7 +119,7 @@ def suite(
     name = type(made).__name__
     with warnings.catch_warnings():
         warnings.simplefilter("error", np.exceptions.ComplexWarning)  # a complex number that loses its imaginary part
-        modes = _modes(name, made, x, list(train), key)
+        modes = _modes(name, made, x, list(train), key, reference)
         report = Report(name)
         for one in properties:
             if one.name in skip:
@@ -125,12 +129,14 @@ def suite(
     return report
 
 
-def _modes(name: str, layer: Layer, x: Any, train: list[bool], key: Key) -> list[Subject]:
+def _modes(name: str, layer: Layer, x: Any, train: list[bool], key: Key, reference: Any) -> list[Subject]:
     """A subject for every mode; one is enough where training makes no difference to output and cache."""
     try:
         subjects = [Subject(layer, x, mode, key) for mode in train]
     except Exception as error:
         raise CheckError(f"{name}: forward fails with {type(error).__name__}: {error}") from error
+    for subject in subjects:
+        subject.reference = reference
     if len(subjects) == 2:
         one, two = (snapshot((s.y, s.cache)) for s in subjects)
         if not changed(one, two):
