@@ -158,7 +158,7 @@ class Softplus(Elementwise):
 def sigmoid(x: Array) -> Array:
     """1 / (1 + e^-x) as (1 + tanh(x / 2)) / 2, which never overflows."""
     y: Any = 0.5 * (1 + np.tanh(0.5 * x))
-    return y  # type: ignore[no-any-return]
+    return y
 
 
 def softplus(x: Array) -> Array:

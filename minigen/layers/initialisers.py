@@ -1,7 +1,7 @@
 """First values of parameters: each a function (key, shape) -> array, float64.
 
-A weight is (inputs, outputs) or (kh, kw, inputs, outputs): its fan-in is the number of inputs that meet in one output, the product
-of all axes but the last.
+A weight is (inputs, outputs) or (kh, kw, inputs, outputs): its fan-in is the number of inputs that meet in one output, the
+product of all axes but the last.
 """
 
 from __future__ import annotations

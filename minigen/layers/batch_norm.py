@@ -1,0 +1,120 @@
+"""BatchNorm: every channel standardised over batch and pixels, then scaled and shifted (Ioffe and Szegedy 2015).
+
+    y = gain xhat + b,   xhat = (x - mean) / sqrt(var + eps)
+
+    training      mean and var are those of the batch: they depend on x, and dx = J (dy gain) with J as in standardise.py
+    evaluation    mean and var are running estimates, constants: xhat is affine in x, and dx = dy gain / sqrt(var + eps)
+
+These are two different functions with two different gradients, and a cache remembers which of them it was made by.
+
+C channels, R = N H W the values in a channel; "..." any number of leading axes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..backend import Array, Shape, real_dtype, zeros
+from ..random import Key
+from . import initialisers
+from .layer import Layer, Weights
+from .standardise import Standardised, project, project_dot, standardise, standardise_dot
+from .vector import Spec
+
+
+class BatchNormCache(NamedTuple):
+    s: Standardised  # xhat (..., C), r (1, ..., 1, C)
+    w: Weights | None  # gain (C,), b (C,)
+    batch: tuple[Array, Array] | None  # mean and var (1, ..., 1, C) of the batch; None in evaluation
+
+
+class BatchNorm(Layer):
+    """(..., C) -> (..., C), each channel with mean 0 and variance 1 over all other axes, times gain, plus b.
+
+    In training, `commit` moves the running estimates, running += momentum (batch - running), one call after the other. As in
+    PyTorch, xhat is made with the biased variance (a mean over R) and the running estimate takes the unbiased one (R - 1).
+    Raises ValueError where x does not have C channels, and in training where a channel has fewer than two values.
+    """
+
+    mixes_batch = True
+
+    def __init__(self, channels: int, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        super().__init__(gain=Spec((channels,), initialisers.ones), b=Spec((channels,), initialisers.zeros))
+        self.channels, self.momentum, self.eps = channels, momentum, eps
+
+    def begin_state(self, key: Key) -> None:
+        super().begin_state(key)
+        gain = self.params["gain"]
+        self.state["mean"] = zeros(gain.shape, real_dtype(gain.dtype), like=gain)
+        self.state["var"] = zeros(gain.shape, real_dtype(gain.dtype), like=gain) + 1
+
+    def forward(self, x: Array, *, train: bool = False, key: Key | None = None) -> tuple[Array, BatchNormCache]:
+        if x.shape[-1] != self.channels:
+            raise ValueError(f"BatchNorm({self.channels}) got x of shape {x.shape}: its last axis must be {self.channels}")
+        w = self.weights()
+        batch: tuple[Array, Array] | None = None
+        if not train:
+            r = (self.state["var"] + self.eps) ** -0.5  # (C,)
+            s = Standardised((x - self.state["mean"]) * r, r)
+        elif x.size < 2 * self.channels:
+            raise ValueError(
+                f"BatchNorm({self.channels}) in training got x of shape {x.shape}: a channel needs two values or more to have "
+                "a variance. Use a larger batch, or train=False"
+            )
+        else:
+            s, mean, var = standardise(x, _axes(x), self.eps)
+            batch = mean, var
+        return s.xhat * w.gain + w.b, BatchNormCache(s, w, batch)
+
+    def backward(self, dy: Array, cache: BatchNormCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
+        w, s, axes = self.weights(cache), cache.s, _axes(dy)
+        if param_grads and self.learns:
+            self.learn(w, gain=(dy * s.xhat).sum(axes), b=dy.sum(axes))
+        if not need_dx:
+            return None
+        return project(dy * w.gain, s, axes) if cache.batch else dy * (w.gain * s.r)
+
+    def jvp(self, x_dot: Array, cache: BatchNormCache, *, move_params: bool = False) -> tuple[Array, BatchNormCache]:
+        w, s = self.weights(cache), cache.s
+        w_dot = self.weights_dot(w, move_params)
+        s_dot = standardise_dot(x_dot, s, _axes(x_dot)) if cache.batch else Standardised(x_dot * s.r, 0 * s.r)
+        y_dot = s_dot.xhat * w.gain
+        if w_dot:
+            y_dot += s.xhat * w_dot.gain + w_dot.b
+        return y_dot, BatchNormCache(s_dot, w_dot, None)
+
+    def backward_jvp(
+        self,
+        dy: Array,
+        dy_dot: Array,
+        cache: BatchNormCache,
+        tangents: BatchNormCache,
+        *,
+        need_dx: bool = True,
+        param_grads: bool = True,
+    ) -> tuple[Array | None, Array | None]:
+        w, w_dot, s, s_dot, axes = self.weights(cache), tangents.w, cache.s, tangents.s, _axes(dy)
+        if param_grads and self.learns:
+            gain_dot = (dy_dot * s.xhat + dy * s_dot.xhat).sum(axes)
+            self.learn_dot(
+                w, w_dot, gain=(lambda: (dy * s.xhat).sum(axes), gain_dot), b=(lambda: dy.sum(axes), dy_dot.sum(axes))
+            )
+        if not need_dx:
+            return None, None
+        u, u_dot = dy * w.gain, dy_dot * w.gain  # dxhat (..., C) and its tangent
+        if w_dot:
+            u_dot += dy * w_dot.gain
+        return project_dot(u, u_dot, s, s_dot, axes) if cache.batch else (u * s.r, u_dot * s.r)
+
+    def commit(self, cache: BatchNormCache) -> None:
+        super().commit(cache)
+        if cache.batch:
+            mean, var = (value.real.reshape(-1) for value in cache.batch)  # statistics stay real in a complex twin
+            R = cache.s.xhat.size // self.channels
+            for name, new in (("mean", mean), ("var", var * (R / (R - 1)))):
+                self.state[name] = self.state[name] + self.momentum * (new - self.state[name])
+
+
+def _axes(x: Array) -> Shape:
+    """Every axis but the last."""
+    return tuple(range(x.ndim - 1))

@@ -1,0 +1,206 @@
+"""Conv2d and ConvTranspose2d: Linear's four passes, with three other products.
+
+A convolution is linear in x and in W. Three products are all there is to it, each the transpose of another:
+
+    y  = conv(x, W)         forward              y_pm  = sum over taps, c   x_[p + tap]c W_[tap]cm
+    dx = conv'(dy, W)       input gradient       dx_[p + tap]c += sum_m     dy_pm W_[tap]cm
+    dW = corr(x, dy)        weight gradient      dW_[tap]cm = sum over n, p x_[p + tap]c dy_pm
+
+The transposed convolution goes forward by the second, back by the first, and learns by the third with its arguments exchanged:
+a layer of its own, and no kernel of its own. What `p + tap` is with stride, padding and dilation: kernels/conv2d.
+
+N batch, H, W sizes in, Ho, Wo sizes out, kh, kw kernel, C inputs, M outputs; p a pixel of the smaller image.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..backend import Array, Shape
+from ..kernels import conv2d
+from ..kernels.conv2d.geometry import Pair, pair
+from ..random import Key
+from .initialisers import fan_in_uniform, zeros
+from .layer import Layer, Weights
+from .vector import Initialiser, Spec
+
+
+class ConvCache(NamedTuple):
+    x: Array  # (N, H, W, C)
+    w: Weights | None  # W (kh, kw, C, M) or, transposed, (kh, kw, M, C); b (M,)
+
+
+class Convolution(Layer):
+    """What both have in common: the four passes of y = product(x, W) + b, from the three products."""
+
+    def __init__(self, inputs: int, outputs: int, W: Spec, bias: bool, **at: Pair) -> None:
+        specs = {"W": W}
+        if bias:
+            specs["b"] = Spec((outputs,), zeros)
+        super().__init__(**specs)
+        self.inputs, self.outputs, self.bias = inputs, outputs, bias
+        self.at: dict[str, Any] = at  # stride, padding and dilation, for the kernels
+
+    def product(self, x: Array, W: Array) -> Array:
+        """y without its bias, a new array: (N, Ho, Wo, M)."""
+        raise NotImplementedError
+
+    def product_dx(self, dy: Array, W: Array, x_shape: Shape) -> Array:
+        """dx (N, H, W, C)."""
+        raise NotImplementedError
+
+    def product_dW(self, x: Array, dy: Array, **into: Any) -> Array:
+        """dW, or with out= and accumulate=True out += dW."""
+        raise NotImplementedError
+
+    def forward(self, x: Array, *, train: bool = False, key: Key | None = None) -> tuple[Array, ConvCache]:
+        if x.ndim != 4 or x.shape[3] != self.inputs:
+            raise ValueError(
+                f"{type(self).__name__}({self.inputs}, {self.outputs}) got x of shape {x.shape}: it takes images of "
+                f"(N, H, W, {self.inputs}), channels last"
+            )
+        w = self.weights()
+        y = self.product(x, w.W)  # (N, Ho, Wo, M)
+        if self.bias:
+            y += w.b
+        return y, ConvCache(x, w)
+
+    def backward(self, dy: Array, cache: ConvCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
+        w, x = self.weights(cache), cache.x
+        if param_grads and self.learns:
+            self.learn(w, W=lambda **into: self.product_dW(x, dy, **into))
+            if self.bias:
+                self.learn(w, b=dy.sum((0, 1, 2)))
+        return self.product_dx(dy, w.W, x.shape) if need_dx else None
+
+    def jvp(self, x_dot: Array, cache: ConvCache, *, move_params: bool = False) -> tuple[Array, ConvCache]:
+        w = self.weights(cache)
+        w_dot = self.weights_dot(w, move_params)
+        y_dot = self.product(x_dot, w.W)
+        if w_dot:
+            y_dot += self.product(cache.x, w_dot.W)
+            if self.bias:
+                y_dot += w_dot.b
+        return y_dot, ConvCache(x_dot, w_dot)
+
+    def backward_jvp(
+        self,
+        dy: Array,
+        dy_dot: Array,
+        cache: ConvCache,
+        tangents: ConvCache,
+        *,
+        need_dx: bool = True,
+        param_grads: bool = True,
+    ) -> tuple[Array | None, Array | None]:
+        w, w_dot, x = self.weights(cache), tangents.w, cache.x
+        if param_grads and self.learns:
+            dW_dot = self.product_dW(tangents.x, dy)
+            self.product_dW(x, dy_dot, out=dW_dot, accumulate=True)
+            self.learn_dot(w, w_dot, W=(lambda: self.product_dW(x, dy), dW_dot))
+            if self.bias:
+                self.learn_dot(w, w_dot, b=(lambda: dy.sum((0, 1, 2)), dy_dot.sum((0, 1, 2))))
+        if not need_dx:
+            return None, None
+        dx_dot = self.product_dx(dy_dot, w.W, x.shape)
+        if w_dot:
+            dx_dot += self.product_dx(dy, w_dot.W, x.shape)
+        return self.product_dx(dy, w.W, x.shape), dx_dot
+
+
+class Conv2d(Convolution):
+    """(N, H, W, inputs) -> (N, Ho, Wo, outputs), with W (kh, kw, inputs, outputs) and Ho as in PyTorch:
+
+        Ho = (H + 2 padding - dilation (kh - 1) - 1) // stride + 1
+
+    A cross-correlation, as in every deep learning library: the kernel is not turned around. `kernel`, `stride`, `padding` and
+    `dilation` are one integer or a pair (vertical, horizontal). `padding="same"` keeps H and W: for odd kernels at stride 1.
+    Raises ValueError where x is not (N, H, W, inputs), or smaller than the kernel with its padding.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int | Pair = 3,
+        *,
+        stride: int | Pair = 1,
+        padding: int | Pair | str = 0,
+        dilation: int | Pair = 1,
+        bias: bool = True,
+        initialiser: Initialiser = fan_in_uniform,
+    ) -> None:
+        self.kernel, stride, dilation = pair("kernel", kernel, 1), pair("stride", stride, 1), pair("dilation", dilation, 1)
+        padding = _same(self.kernel, stride, dilation, padding) if isinstance(padding, str) else pair("padding", padding, 0)
+        W = Spec((*self.kernel, inputs, outputs), initialiser)
+        super().__init__(inputs, outputs, W, bias, stride=stride, padding=padding, dilation=dilation)
+
+    def product(self, x: Array, W: Array) -> Array:
+        return conv2d.forward(x, W, **self.at)
+
+    def product_dx(self, dy: Array, W: Array, x_shape: Shape) -> Array:
+        return conv2d.input_gradient(dy, W, x_shape, **self.at)
+
+    def product_dW(self, x: Array, dy: Array, **into: Any) -> Array:
+        return conv2d.weight_gradient(x, dy, self.kernel, **self.at, **into)
+
+
+class ConvTranspose2d(Convolution):
+    """(N, H, W, inputs) -> (N, Ho, Wo, outputs), the input gradient of a convolution used forward (Zeiler et al. 2010):
+
+        Ho = (H - 1) stride - 2 padding + dilation (kh - 1) + 1 + output_padding
+
+    With stride 2, kernel 4 and padding 1 an image doubles in height and width, and every pixel of y gets as many terms as the
+    others. `output_padding`, smaller than stride, chooses among the sizes that the convolution would bring back to H.
+
+    W is (kh, kw, outputs, inputs), the kernel of that convolution, which goes from y to x: so no product needs a copy of it.
+    The first W therefore draws with fan-in kh kw outputs, as PyTorch does. Raises ValueError where x is not (N, H, W, inputs).
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int | Pair = 4,
+        *,
+        stride: int | Pair = 1,
+        padding: int | Pair = 0,
+        output_padding: int | Pair = 0,
+        dilation: int | Pair = 1,
+        bias: bool = True,
+        initialiser: Initialiser = fan_in_uniform,
+    ) -> None:
+        self.kernel, stride, dilation = pair("kernel", kernel, 1), pair("stride", stride, 1), pair("dilation", dilation, 1)
+        padding, self.output_padding = pair("padding", padding, 0), pair("output_padding", output_padding, 0)
+        if any(extra >= s for extra, s in zip(self.output_padding, stride, strict=True)):
+            raise ValueError(f"ConvTranspose2d: output_padding {self.output_padding} must be smaller than stride {stride}")
+        W = Spec((*self.kernel, outputs, inputs), initialiser)
+        super().__init__(inputs, outputs, W, bias, stride=stride, padding=padding, dilation=dilation)
+
+    def product(self, x: Array, W: Array) -> Array:
+        return conv2d.input_gradient(x, W, self._y_shape(x), **self.at)
+
+    def product_dx(self, dy: Array, W: Array, x_shape: Shape) -> Array:
+        return conv2d.forward(dy, W, **self.at)
+
+    def product_dW(self, x: Array, dy: Array, **into: Any) -> Array:
+        return conv2d.weight_gradient(dy, x, self.kernel, **self.at, **into)
+
+    def _y_shape(self, x: Array) -> Shape:
+        sizes = []
+        for axis in range(2):
+            stride, padding, dilation = (self.at[name][axis] for name in ("stride", "padding", "dilation"))
+            reach = dilation * (self.kernel[axis] - 1) + 1  # pixels of y that one pixel of x meets
+            sizes.append((x.shape[axis + 1] - 1) * stride - 2 * padding + reach + self.output_padding[axis])
+        if min(sizes) < 1:
+            raise ValueError(f"ConvTranspose2d: x of shape {x.shape} gives y of {tuple(sizes)} pixels: padding is too large")
+        return x.shape[0], *sizes, self.outputs
+
+
+def _same(kernel: Pair, stride: Pair, dilation: Pair, padding: str) -> Pair:
+    """The padding that keeps H and W."""
+    if padding != "same":
+        raise ValueError(f"Conv2d: padding is a number, a pair, or 'same', not {padding!r}")
+    if stride != (1, 1) or kernel[0] % 2 == 0 or kernel[1] % 2 == 0:
+        raise ValueError(f"Conv2d: padding='same' needs an odd kernel and stride 1, got kernel {kernel}, stride {stride}")
+    return dilation[0] * (kernel[0] - 1) // 2, dilation[1] * (kernel[1] - 1) // 2

@@ -1,0 +1,98 @@
+"""SpectralNorm: a weight divided by its largest singular value (Miyato et al. 2018), so that the layer stretches nothing.
+
+    M = W as a matrix (everything else, outputs)     sigma = u' M v     y = W / sigma
+
+u and v are unit vectors that approach the first singular pair by power iteration, v <- M'u / |M'u|, u <- M v / |M v|. They are
+state: `commit` moves them, and all passes take them as constants. So sigma is linear in W, with dsigma/dW = P := u v', and
+
+    backward       dW = (dy - <dy, y> P) / sigma                                             <a, b> the sum of all products
+    jvp            y_dot = (W_dot - y sigma_dot) / sigma,   sigma_dot = <P, W_dot>
+    backward_jvp   dW_dot = (dy_dot - (<dy_dot, y> + <dy, y_dot>) P - dW sigma_dot) / sigma
+
+With converged vectors dW is also the gradient of W / sigma_1(W), since moving u and v changes u' M v in second order only.
+
+D the product of all axes of W but the last, M its last, the outputs.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..backend import Array, real_dtype, to_device
+from ..random import Key
+from .layer import Layer
+
+
+class SpectralNormCache(NamedTuple):
+    W: Array  # as the layer holds it: commit iterates on what it is by then
+    y: Array  # like W
+    sigma: Array  # ()
+    P: Array | None  # like W, u v'
+
+
+class SpectralNorm(Layer):
+    """Layer(...).compute("W", SpectralNorm()): the layer's effective weight is W / sigma.
+
+    `commit` makes `iterations` power iterations on the weights of the moment; the first vectors come from `first` of them.
+    Raises ValueError where a weight is zero at first: it has no direction in which it stretches most.
+    """
+
+    def __init__(self, *, iterations: int = 1, first: int = 20) -> None:
+        super().__init__()
+        self.iterations, self.first = iterations, first
+
+    def begin_weight(self, W: Array, key: Key) -> None:
+        if not to_device(W, "cpu").any():
+            raise ValueError(
+                f"SpectralNorm: a weight of shape {W.shape} is all zero, and has no largest singular value to divide by"
+            )
+        self.state["u"] = key.normal(W.size // W.shape[-1], real_dtype(W.dtype), like=W)  # (D,)
+        self._iterate(W, self.first)
+
+    def forward(self, x: Array, *, train: bool = False, key: Key | None = None) -> tuple[Array, SpectralNormCache]:
+        W, u, v = x, self.state["u"], self.state["v"]
+        P = (u[:, None] * v).reshape(W.shape)
+        sigma = (P * W).sum()
+        y = W / sigma
+        return y, SpectralNormCache(W, y, sigma, P)
+
+    def backward(self, dy: Array, cache: SpectralNormCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
+        return (dy - (dy * cache.y).sum() * cache.P) / cache.sigma if need_dx else None
+
+    def jvp(self, x_dot: Array, cache: SpectralNormCache, *, move_params: bool = False) -> tuple[Array, SpectralNormCache]:
+        sigma_dot = (cache.P * x_dot).sum()
+        y_dot = (x_dot - cache.y * sigma_dot) / cache.sigma
+        return y_dot, SpectralNormCache(x_dot, y_dot, sigma_dot, None)
+
+    def backward_jvp(
+        self,
+        dy: Array,
+        dy_dot: Array,
+        cache: SpectralNormCache,
+        tangents: SpectralNormCache,
+        *,
+        need_dx: bool = True,
+        param_grads: bool = True,
+    ) -> tuple[Array | None, Array | None]:
+        dW = self.backward(dy, cache, need_dx=need_dx)
+        if dW is None:
+            return None, None
+        along = (dy_dot * cache.y + dy * tangents.y).sum()
+        return dW, (dy_dot - along * cache.P - dW * tangents.sigma) / cache.sigma
+
+    def commit(self, cache: SpectralNormCache) -> None:
+        self._iterate(cache.W, self.iterations)
+
+    def _iterate(self, W: Array, times: int) -> None:
+        matrix, u = W.real.reshape(-1, W.shape[-1]), self.state["u"]  # (D, M), (D,)
+        for _ in range(times):
+            v = _unit(u @ matrix)  # (M,)
+            u = _unit(matrix @ v)
+        self.state["u"], self.state["v"] = u, v
+
+
+def _unit(a: Array) -> Array:
+    """a / |a|."""
+    return a / np.maximum(np.sqrt((a * a).sum()), 1e-12)
