@@ -15,7 +15,7 @@ from .values import gap
 
 
 def streaming(s: Subject, m: Meter) -> None:
-    if s.train:
+    if not s.samples:
         raise Skip("sampling does not train")
     x = s.x
     if not all(leaf.ndim >= 3 or (leaf.ndim == 2 and leaf.dtype.kind not in "fc") for leaf in leaves(x)):
@@ -51,7 +51,7 @@ def inverse(s: Subject, m: Meter) -> None:
 def volume(s: Subject, m: Meter) -> None:
     if not isinstance(s.layer, Bijection):
         raise Skip("it is no bijection")
-    if s.layer.mixes_batch and s.train:
+    if s.layer.mixes_batch and s.trains:
         raise Skip("it mixes the batch")
     if s.draws_noise:
         raise Skip("it draws noise")

@@ -42,7 +42,7 @@ def repeatable(s: Subject, m: Meter) -> None:
 
 
 def definition(s: Subject, m: Meter) -> None:
-    if s.reference is None or s.train:
+    if s.reference is None or not s.samples:
         raise Skip("none was given")
     m.expect("y, against the plain definition,", gap(s.y, s.reference(s.layer, s.x)))
 
@@ -62,7 +62,7 @@ def pure(s: Subject, m: Meter) -> None:
     kept: dict[str, Any] = {}
     before = look()
     s.layer.zero_grads()
-    s.forward()
+    s.forward(map_tree(lambda leaf: leaf[::-1], x))
     after("forward")
     s.backward()
     after("backward")
@@ -225,7 +225,7 @@ def commit(s: Subject, m: Meter) -> None:
         if moved := changed(before[0], _look(s.layer)):
             raise Lacks(f"commit changes {moved[0]}, which is not state")
         for node, old in zip(nodes, states, strict=True):
-            moves = type(node).commit not in _INHERITED and s.train and old
+            moves = type(node).commit not in _INHERITED and s.trains and old
             if moves and not changed(snapshot(old), snapshot(node.state)):
                 raise Lacks(f"commit of {type(node).__name__} after training leaves its state as it was")
         if not np.array_equal(s.vector.grad, before[2]):

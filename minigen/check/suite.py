@@ -140,6 +140,7 @@ def _modes(name: str, layer: Layer, x: Any, train: list[bool], key: Key, referen
     if len(subjects) == 2:
         one, two = (snapshot((s.y, s.cache)) for s in subjects)
         if not changed(one, two):
+            subjects[0].trains = subjects[0].samples = True
             return subjects[:1]
     return subjects
 
