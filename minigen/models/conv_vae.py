@@ -27,6 +27,7 @@ class ConvVAE(VAE):
         rate=1e-3,
         lesson="03",
         options={"hidden": 32, "latents": 20, "beta": 1.0},
+        objectives=("elbo",),
     )
 
     def networks(self, shape: Shape, hidden: int, latents: int) -> tuple[Encoder, Sequential]:

@@ -29,6 +29,7 @@ class Recipe:
     rate: float
     lesson: str  # the number of the lesson that derives it
     options: Mapping[str, Any] = field(default_factory=dict)  # arguments of the model, with their defaults
+    objectives: tuple[str, ...] = ()  # their names, as `minigen list` shows them without making the model
 
 
 class Model:

@@ -120,6 +120,7 @@ class VAE(Model):
         rate=1e-3,
         lesson="03",
         options={"hidden": 400, "latents": 20, "beta": 1.0},
+        objectives=("elbo",),
     )
     unit = "nats per image"
     encoder: Encoder

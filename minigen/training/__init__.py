@@ -2,7 +2,7 @@
 
 run = Run.create("vae", steps=500, options={"latents": 2})      # a folder, runs/vae-glyphs
 run.train()
-model, settings, step = load_model("runs/vae-glyphs")
+model, settings, step, shape = load_model("runs/vae-glyphs")
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from .errors import CheckpointError, NotFiniteRunError, RunError
 from .evaluation import Figures, evaluate
 from .loop import Outcome
-from .run import Run, load_model
+from .run import Run, Trained, load_model
 from .settings import Settings
 
 
@@ -29,6 +29,7 @@ __all__ = [
     "Run",
     "RunError",
     "Settings",
+    "Trained",
     "evaluate",
     "load_model",
     "train",

@@ -17,10 +17,10 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import __version__
-from ..backend import Array
+from ..backend import Array, Shape
 from ..data import Batches, Dataset
 from ..models.model import Model
 from ..random import Key
@@ -229,11 +229,17 @@ def settings_of(values: Mapping[str, Any]) -> Settings:
     return Settings(**{field.name: values[field.name] for field in dataclasses.fields(Settings)})
 
 
-def load_model(path: str | Path, model: type[Model] | None = None) -> tuple[Model, Settings, int]:
-    """The trained model of a run folder or of a checkpoint alone, on the CPU, its settings and its step.
+class Trained(NamedTuple):
+    """A model from a checkpoint, on the CPU."""
 
-    `model` is the class, where it is not one of minigen's.
-    """
+    model: Model
+    settings: Settings
+    step: int
+    shape: Shape  # of the rows it was trained on
+
+
+def load_model(path: str | Path, model: type[Model] | None = None) -> Trained:
+    """The trained model of a run folder, or of a checkpoint alone. `model` is the class, where it is not one of minigen's."""
     path = Path(path)
     if path.is_dir():
         if not (path / checkpoint.NAME).exists():
@@ -242,9 +248,10 @@ def load_model(path: str | Path, model: type[Model] | None = None) -> tuple[Mode
         path = path / checkpoint.NAME
     saved = checkpoint.load(path)
     settings = dataclasses.replace(settings_of(saved.numbers["settings"]), device="cpu")
-    built = setup.build(model or setup.find_model(settings.model), settings, tuple(saved.numbers["shape"]))
+    shape = tuple(saved.numbers["shape"])
+    built = setup.build(model or setup.find_model(settings.model), settings, shape)
     put_back(built, saved.arrays, saved.numbers["counts"])
-    return built, settings, int(saved.numbers["step"])
+    return Trained(built, settings, int(saved.numbers["step"]), shape)
 
 
 def _named(model: ModelLike) -> tuple[str, type[Model]]:

@@ -91,16 +91,19 @@ def parse_options(words: Iterable[str], recipe: Recipe, name: str) -> tuple[dict
     options: dict[str, Any] = {}
     data_options: dict[str, Any] = {}
     for word in words:
-        key, equals, value = word.partition("=")
-        key = key.strip()
-        if not equals or not key:
-            raise RunError(f"--set {word}: write it as KEY=VALUE, such as --set {_example(recipe)}")
+        key, value = _split(word, next((f"{key}={value}" for key, value in recipe.options.items()), "data.size=32"))
         if key.startswith("data."):
-            data_options[key.removeprefix("data.")] = _guess(value)  # the data set knows its options, and checks them
+            data_options[key.removeprefix("data.")] = _guess(value)
         else:
             check_option(key, recipe, name)
             options[key] = _typed(key, value, recipe.options[key])
     return options, data_options
+
+
+def parse_data_options(words: Iterable[str]) -> dict[str, Any]:
+    """("size=32", "colour=yes") -> options of a data set, which knows its own and checks them when it is loaded."""
+    pairs = (_split(word, "size=32") for word in words)
+    return {key.removeprefix("data."): _guess(value) for key, value in pairs}
 
 
 def check_option(key: str, recipe: Recipe, name: str) -> None:
@@ -115,12 +118,14 @@ def check_option(key: str, recipe: Recipe, name: str) -> None:
     )
 
 
-def _example(recipe: Recipe) -> str:
-    return next((f"{key}={value}" for key, value in recipe.options.items()), "data.size=32")
+def _split(word: str, example: str) -> tuple[str, str]:
+    key, equals, value = word.partition("=")
+    if not equals or not key.strip():
+        raise RunError(f"--set {word}: write it as KEY=VALUE, such as --set {example}")
+    return key.strip(), value.strip()
 
 
 def _typed(key: str, text: str, default: Any) -> Any:
-    text = text.strip()
     if default is None:
         return _guess(text)
     if isinstance(default, bool):
@@ -147,5 +152,5 @@ def _guess(text: str) -> Any:
             return kind(text)
         except ValueError:
             pass
-    lower = text.strip().lower()
+    lower = text.lower()
     return lower in _YES if lower in (*_YES[:3], *_NO[:3]) else text

@@ -56,13 +56,17 @@ def load_splits(name: str, folder: str | Path | None, options: Mapping[str, Any]
 
 
 def check_splits(splits: Splits) -> None:
-    """DataError where a split holds a value that is not finite, or for images outside [0, 1]; RunError where shapes differ."""
+    """`check_rows` of both; RunError where the shapes of their rows differ."""
     for split in splits:
-        image = len(split.shape) == 3
-        low, high = (0.0, 1.0) if image else (-sys.float_info.max, sys.float_info.max)
-        check_images(split.images, name=f"{split.name} ({split.split})", low=low, high=high)
+        check_rows(split)
     if splits.train.shape != splits.test.shape:
         raise RunError(f"{splits.train.name}: rows of the test split are {splits.test.shape}, of train {splits.train.shape}")
+
+
+def check_rows(data: Dataset) -> None:
+    """DataError that names the first row with a value that is not finite, or, for images, outside [0, 1]."""
+    low, high = (0.0, 1.0) if len(data.shape) == 3 else (-sys.float_info.max, sys.float_info.max)
+    check_images(data.images, name=f"{data.name} ({data.split})", low=low, high=high)
 
 
 def build(cls: type[Model], settings: Settings, shape: Shape) -> Model:

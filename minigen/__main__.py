@@ -1,0 +1,5 @@
+"""`python -m minigen` is `minigen`."""
+
+from .cli import app
+
+app()
