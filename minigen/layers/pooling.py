@@ -25,7 +25,7 @@ from .linear_map import LinearMap, LinearMapCache, check_images
 
 
 class _Pool2d(LinearMap):
-    """What both have in common: windows of `size`, `stride` apart (by default side by side), on an image framed by `padding`."""
+    """What both have in common: windows of `size`, `stride` apart (side by side without it), image framed by `padding`."""
 
     def __init__(self, size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0) -> None:
         super().__init__()

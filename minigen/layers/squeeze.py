@@ -65,7 +65,8 @@ class SpaceToDepth(LinearMap):
 
 
 class DepthToSpace(LinearMap):
-    """(N, H, W, f f C) -> (N, fH, fW, C), the inverse of SpaceToDepth. Raises ValueError where f f does not divide the channels."""
+    """(N, H, W, f f C) -> (N, fH, fW, C), the inverse of SpaceToDepth. Raises ValueError where f f does not divide the
+    channels."""
 
     def __init__(self, factor: int = 2) -> None:
         super().__init__()
