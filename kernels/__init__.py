@@ -5,10 +5,10 @@
 
 The first rung of every operation, `definition.py`, is plain NumPy: it says what the operation is, runs on any array library and
 in complex numbers, and is what the faster rungs are tested against. Which rung runs is decided in `dispatch.py`; how many
-threads, in `threads.py`. Importing this package compiles nothing and does not import Numba.
+threads, in `pool.py`. Importing this package compiles nothing and does not import Numba.
 """
 
 from .dispatch import rungs
-from .threads import threads
+from .pool import threads
 
 __all__ = ["rungs", "threads"]

@@ -29,7 +29,7 @@ def _checked(mode: str) -> str:
     return mode
 
 
-_mode = _checked(os.environ.get("MINIGEN_KERNELS") or "definition")
+_mode = _checked(os.environ.get("MINIGEN_KERNELS") or "auto")
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 Only rung files that need it import this file, so a program that never reaches a Numba rung never loads Numba. A kernel compiles
 at its first call for each combination of types, and its machine code is kept on disk beside its source (or where
-NUMBA_CACHE_DIR says). The cache looks at the kernel's own file alone: a kernel that used functions or constants of another file
-would not notice when those change. So every kernel's file is complete in itself, and kernels of different files meet in plain Python.
+NUMBA_CACHE_DIR says). The cache is renewed when the kernel's own file or the machine changes, and by nothing else: a kernel
+that called functions of another file would not notice when those change. So every kernel's file is complete in itself, kernels
+of different files meet in plain Python, and of the constants only this file's, which follow from the machine, are shared.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Any, TypeVar
 
 import numba
 from numba.core import event
+from numba.core.registry import cpu_target
 
-from .threads import open_pool
+from .pool import open_pool
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,6 +25,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 # sign of zero. It may not assume that there is no NaN and no infinity, as `fastmath=True` would: a NaN that vanishes in a
 # kernel is a bug that nobody finds.
 ARITHMETIC = {"reassoc", "contract", "nsz"}
+
+# Vector registers decide how large a tile of results can stay in them: AVX-512 has 32 of 16 float32 each, AVX2 16 of 8, NEON
+# 32 of 4. A kernel picks its tile by this one bit, and leaves a few registers for what it multiplies.
+WIDE = "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2]
 
 compilations = 0  # real ones in this process, loads from the disk not counted
 _announced: set[str] = set()

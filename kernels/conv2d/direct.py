@@ -1,0 +1,207 @@
+"""Direct convolution by register tiles, in the time of a library's: no patches are ever copied out (im2col).
+
+All three passes are matrix products whose one factor is gathered through tables of positions (see `tables.py`):
+
+    y[t, m]  = sum over e of x[start[t] + offset[e]] w[e, m]            e runs over taps and channels, t over output pixels
+    dx[t, c] = sum over e of dy[start[t] + offset[e]] w'[e, c]          the same kernel, one call for each phase of the stride
+    dw[e, m] = sum over t of x[start[t] + offset[e]] dy[t, m]
+
+Against the definition: there every tap is a pass of its own over x and y, and its windows are copied to be multiplied. Here a
+tile of the result stays in registers through the whole sum, as in `matmul/register_tile.py`, which explains the loop order, the
+panels and why scratch arrays come in as arguments. Pixels are counted through rows and images, so ragged sizes cost nothing but
+the last tile.
+
+The weight gradient has few results and long sums. Each part (one for each thread) takes a range of pixels and a dw of its own;
+chunks of CHUNK pixels stay in the cache while all tiles of dw pass over them. The parts are added in order at the end, so
+the result is equal bit for bit at an equal number of threads.
+
+Legend: N images, H, W input size, C input channels, kh, kw kernel, Ho, Wo output size, M output channels, T pixels, E taps with
+their channels, J panels of COLUMNS columns. x (N, H, W, C), w (kh, kw, C, M), y (N, Ho, Wo, M).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import prange
+
+from minigen.backend import Array, Shape, empty, zeros
+
+from ..arguments import contiguous, output
+from ..jit import WIDE, compiled
+from ..matmul import register_tile
+from ..pool import thread_count
+from . import tables
+from .definition import pad
+from .geometry import Pair, geometry
+
+PIXELS, COLUMNS = (8, 32) if WIDE else (6, 16)  # the tile of y and dx
+GROUP = 8 * PIXELS  # pixels that one task takes through all panels
+TAPS, WIDTH = (6, 64) if WIDE else (6, 16)  # the tile of dw
+CHUNK = 512
+
+
+def forward(
+    x: Array,
+    w: Array,
+    *,
+    stride: int | Pair = 1,
+    padding: int | Pair = 0,
+    dilation: int | Pair = 1,
+    out: Array | None = None,
+) -> Array:
+    """x, w -> y (N, Ho, Wo, M)."""
+    g = geometry(x.shape[1:3], w.shape[:2], stride=stride, padding=padding, dilation=dilation)
+    n, c, m = x.shape[0], w.shape[2], w.shape[3]
+    y = output(out, (n, *g.output, m), x.dtype, like=x)
+    x = contiguous(pad(x, g))
+    if g.kernel == g.stride == (1, 1):  # a matrix product as it stands
+        register_tile.matmul(x.reshape(-1, c), w.reshape(c, m), out=y.reshape(-1, m))
+    else:
+        gathered_product(x.reshape(-1), panels(w.reshape(-1, m)), y.reshape(-1), *tables.forward(n, g, c, m), m)
+    return y
+
+
+def input_gradient(
+    dy: Array,
+    w: Array,
+    x_shape: Shape,
+    *,
+    stride: int | Pair = 1,
+    padding: int | Pair = 0,
+    dilation: int | Pair = 1,
+    out: Array | None = None,
+) -> Array:
+    """dy (N, Ho, Wo, M), w -> dx (N, H, W, C)."""
+    g = geometry(x_shape[1:3], w.shape[:2], stride=stride, padding=padding, dilation=dilation)
+    n, c, m = x_shape[0], w.shape[2], w.shape[3]
+    dx = output(out, x_shape, dy.dtype, like=dy)
+    if g.kernel == g.stride == (1, 1) and g.padding == (0, 0):
+        register_tile.matmul(dy.reshape(-1, m), w.reshape(c, m), transpose_b=True, out=dx.reshape(-1, c))
+        return dx
+    frame, phases = tables.backward(n, g, c, m)
+    dy = framed(dy, frame)
+    for phase in phases:
+        taps = w[np.ix_(phase.rows, phase.columns)] if phase.offset.size else w[:0]  # (rows, columns, C, M)
+        matrix = taps.swapaxes(2, 3).reshape(-1, c)  # (E, C)
+        gathered_product(dy.reshape(-1), panels(matrix), dx.reshape(-1), phase.start, phase.offset, phase.place, c)
+    return dx
+
+
+def weight_gradient(
+    x: Array,
+    dy: Array,
+    kernel_shape: Pair,
+    *,
+    stride: int | Pair = 1,
+    padding: int | Pair = 0,
+    dilation: int | Pair = 1,
+    out: Array | None = None,
+    accumulate: bool = False,
+) -> Array:
+    """x, dy -> dw (kh, kw, C, M), or out += dw."""
+    g = geometry(x.shape[1:3], kernel_shape, stride=stride, padding=padding, dilation=dilation)
+    n, c, m = x.shape[0], x.shape[3], dy.shape[3]
+    dw = output(out, (*g.kernel, c, m), x.dtype, like=x)
+    start, offset, _ = tables.forward(n, g, c, m)
+    wide = full_width(dy)  # (T, J WIDTH)
+    parts = empty((thread_count(), len(offset), wide.shape[1]), x.dtype)
+    gathered_outer_product(contiguous(pad(x, g)).reshape(-1), wide, parts, start, offset)
+    for i, part in enumerate(parts[:, :, :m].reshape(-1, *dw.shape)):
+        if i > 0 or accumulate:
+            dw += part
+        else:
+            dw[...] = part
+    return dw
+
+
+# ---- laying out
+
+
+def panels(matrix: Array) -> Array:
+    """(E, M) -> (J, E, COLUMNS), zeros beyond column M."""
+    depth, columns = matrix.shape
+    whole, rest = divmod(columns, COLUMNS)
+    made = empty((whole + (rest > 0), depth, COLUMNS), matrix.dtype)
+    made[:whole] = matrix[:, : whole * COLUMNS].reshape(depth, whole, COLUMNS).swapaxes(0, 1)
+    if rest:
+        made[whole, :, :rest] = matrix[:, whole * COLUMNS :]
+        made[whole, :, rest:] = 0
+    return made
+
+
+def framed(dy: Array, frame: tuple[Pair, Pair]) -> Array:
+    """dy in a frame of zeros, contiguous."""
+    (above, below), (left, right) = frame
+    if frame == ((0, 0), (0, 0)):
+        return contiguous(dy)
+    n, rows, columns, m = dy.shape
+    made = zeros((n, above + rows + below, left + columns + right, m), dy.dtype)
+    made[:, above : above + rows, left : left + columns] = dy
+    return made
+
+
+def full_width(dy: Array) -> Array:
+    """dy as (T, J WIDTH), zeros beyond column M."""
+    flat = contiguous(dy).reshape(-1, dy.shape[3])
+    if flat.shape[1] % WIDTH == 0:
+        return flat
+    made = zeros((flat.shape[0], -(-flat.shape[1] // WIDTH) * WIDTH), dy.dtype)
+    made[:, : flat.shape[1]] = flat
+    return made
+
+
+# ---- the two kernels
+
+
+@compiled
+def gathered_product(x: Array, panels: Array, y: Array, start: Array, offset: Array, place: Array, columns: int) -> None:
+    """y[place[t] + m] = sum over e of x[start[t] + offset[e]] panels[m // COLUMNS, e, m % COLUMNS] for m < columns."""
+    pixels = start.shape[0]
+    for group in prange((pixels + GROUP - 1) // GROUP):
+        first = group * GROUP
+        last = min(pixels, first + GROUP) - 1
+        tile = np.empty((PIXELS, COLUMNS), x.dtype)
+        for j in range(panels.shape[0]):
+            left = j * COLUMNS
+            width = min(COLUMNS, columns - left)
+            for t in range(first, last + 1, PIXELS):
+                for m in range(PIXELS):
+                    for q in range(COLUMNS):
+                        tile[m, q] = 0
+                for e in range(offset.shape[0]):
+                    for q in range(COLUMNS):
+                        b = panels[j, e, q]
+                        for m in range(PIXELS):
+                            tile[m, q] += x[start[min(t + m, last)] + offset[e]] * b
+                for m in range(min(PIXELS, last + 1 - t)):
+                    if width == COLUMNS:  # a constant length is copied in whole registers
+                        for q in range(COLUMNS):
+                            y[place[t + m] + np.uint64(left + q)] = tile[m, q]
+                    else:
+                        for q in range(width):
+                            y[place[t + m] + np.uint64(left + q)] = tile[m, q]
+
+
+@compiled
+def gathered_outer_product(x: Array, dy: Array, parts: Array, start: Array, offset: Array) -> None:
+    """The parts (parts, E, J WIDTH) of dw, each from its range of the pixels of dy (T, J WIDTH)."""
+    pixels, taps = start.shape[0], offset.shape[0]
+    for part in prange(parts.shape[0]):
+        parts[part] = 0
+        end = pixels * (part + 1) // parts.shape[0]
+        tile = np.empty((TAPS, WIDTH), x.dtype)
+        for first in range(pixels * part // parts.shape[0], end, CHUNK):
+            for e in range(0, taps, TAPS):
+                for j in range(dy.shape[1] // WIDTH):  # counted, not stepped: else the tile leaves the registers
+                    left = j * WIDTH
+                    for m in range(TAPS):
+                        for q in range(WIDTH):
+                            tile[m, q] = 0
+                    for t in range(first, min(end, first + CHUNK)):
+                        for q in range(WIDTH):
+                            b = dy[t, left + q]
+                            for m in range(TAPS):
+                                tile[m, q] += x[start[t] + offset[min(e + m, taps - 1)]] * b
+                    for m in range(min(TAPS, taps - e)):
+                        for q in range(WIDTH):
+                            parts[part, e + m, left + q] += tile[m, q]
