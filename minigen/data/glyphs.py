@@ -58,7 +58,7 @@ class Glyphs:
     def factors(self, indices: Any) -> dict[str, Array]:
         """What makes the images at `indices` (B,), by name, each (B,). Lengths are in pixels.
 
-        character: int64, into `characters`; face: int64, into `glyph_shapes.FACES`; weight: int64, 1 for bold, where there is one;
+        character: int64, into `characters`; face: int64, into `glyph_shapes.FACES`; weight: int64, 1 for bold, if any;
         slant: the tangent of the lean, to the right; size: the height of a capital; thickness: what the stroke gains on each
         side; dx, dy: from the middle of the image to that of the glyph's box, right and down; hue, background_hue (in colour
         only): in turns, red at 0.
