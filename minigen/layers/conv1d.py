@@ -1,0 +1,135 @@
+"""Conv1d: a convolution over time, as one over images of height 1; causal ones look back only, and stream.
+
+    y_t = b + sum_i x_(t stride + i dilation - padding) W_i,     i = 0 .. k-1,  x zero outside the sequence
+
+A causal one has all its padding in front, R = (k - 1) dilation zeros, so that y_t depends on x_s for s <= t alone:
+
+    y_t = b + sum_i x_(t - R + i dilation) W_i
+
+Sampling needs one position at a time: `advance` keeps the last R + 1 inputs in a ring, position t at place t mod (R + 1). A
+fresh ring holds zeros, the padding.
+
+N batch, T positions, C inputs, M outputs, k kernel.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..backend import Array, Shape, empty, zeros
+from ..kernels import conv2d
+from ..random import Key
+from .conv2d import ConvCache, Convolution
+from .initialisers import fan_in_uniform
+from .vector import Initialiser, Spec
+
+
+class Ring:
+    """The memory of a stream: the last inputs, each in the place of the oldest."""
+
+    def __init__(self, last: Array) -> None:
+        self.last, self.t = last, 0  # (R + 1, N, C), the position that comes next
+
+
+class Conv1d(Convolution):
+    """(N, T, inputs) -> (N, To, outputs), To = (T + 2 padding - dilation (kernel - 1) - 1) // stride + 1.
+
+    W is (kernel, inputs, outputs). `causal=True` sets the padding itself, in front only: at stride 1, To = T, and the layer
+    streams. Raises ValueError where x is not (N, T, inputs) or shorter than the kernel, and where causal comes with a padding.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 3,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        causal: bool = False,
+        bias: bool = True,
+        initialiser: Initialiser = fan_in_uniform,
+    ) -> None:
+        if causal and padding:
+            raise ValueError(f"Conv1d: causal=True pads in front by itself: leave padding={padding} out")
+        W = Spec((kernel, inputs, outputs), initialiser)
+        super().__init__(inputs, outputs, W, bias, stride=(1, stride), padding=(0, padding), dilation=(1, dilation))
+        self.kernel, self.dilation, self.causal = kernel, dilation, causal
+        self.stride, self.reach = stride, (kernel - 1) * dilation
+
+    # ---- the three products, with a height of 1
+
+    def product(self, x: Array, W: Array) -> Array:
+        return conv2d.forward(self._framed(x), W[None], **self.at)
+
+    def product_dx(self, dy: Array, W: Array, x_shape: Shape) -> Array:
+        N, _, T, C = x_shape
+        front = self.reach if self.causal else 0
+        return conv2d.input_gradient(dy, W[None], (N, 1, front + T, C), **self.at)[:, :, front:]
+
+    def product_dW(self, x: Array, dy: Array, **into: Any) -> Array:
+        if into:
+            into["out"] = into["out"][None]
+        return conv2d.weight_gradient(self._framed(x), dy, (1, self.kernel), **self.at, **into)[0]
+
+    def _framed(self, x: Array) -> Array:
+        """x (N, 1, T, C); a causal layer's with R zeros in front."""
+        if not self.causal:
+            return x
+        N, _, T, C = x.shape
+        framed = empty((N, 1, self.reach + T, C), x.dtype, like=x)
+        framed[:, :, : self.reach] = 0
+        framed[:, :, self.reach :] = x
+        return framed
+
+    # ---- the four passes, with a height of 1
+
+    def forward(self, x: Array, *, train: bool = False, key: Key | None = None) -> tuple[Array, ConvCache]:
+        shortest = 1 if self.causal else self.reach + 1 - 2 * self.at["padding"][1]
+        if x.ndim != 3 or x.shape[2] != self.inputs or x.shape[1] < shortest:
+            raise ValueError(
+                f"Conv1d({self.inputs}, {self.outputs}, {self.kernel}) got x of shape {x.shape}: it takes sequences of "
+                f"(N, T, {self.inputs}), T at least {max(1, shortest)}"
+            )
+        y, cache = super().forward(x[:, None], train=train, key=key)
+        return y[:, 0], cache
+
+    def backward(self, dy: Array, cache: ConvCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
+        dx = super().backward(dy[:, None], cache, need_dx=need_dx, param_grads=param_grads)
+        return None if dx is None else dx[:, 0]
+
+    def jvp(self, x_dot: Array, cache: ConvCache, *, move_params: bool = False) -> tuple[Array, ConvCache]:
+        y_dot, tangents = super().jvp(x_dot[:, None], cache, move_params=move_params)
+        return y_dot[:, 0], tangents
+
+    def backward_jvp(
+        self,
+        dy: Array,
+        dy_dot: Array,
+        cache: ConvCache,
+        tangents: ConvCache,
+        *,
+        need_dx: bool = True,
+        param_grads: bool = True,
+    ) -> tuple[Array | None, Array | None]:
+        options = {"need_dx": need_dx, "param_grads": param_grads}
+        dx, dx_dot = super().backward_jvp(dy[:, None], dy_dot[:, None], cache, tangents, **options)
+        return (None, None) if dx is None or dx_dot is None else (dx[:, 0], dx_dot[:, 0])
+
+    # ---- one position at a time
+
+    def stream(self, batch: int) -> Any:
+        if not self.causal or self.stride != 1:
+            return super().stream(batch)  # which refuses
+        W = self.params["W"]
+        return Ring(zeros((self.reach + 1, batch, self.inputs), W.dtype, like=W))
+
+    def advance(self, x_t: Array, memory: Any) -> Array:
+        w, length = self.weights(), self.reach + 1
+        memory.last[memory.t % length] = x_t
+        y_t = zeros((len(x_t), self.outputs), x_t.dtype, like=x_t)
+        for i in range(self.kernel):
+            y_t += memory.last[(memory.t - self.reach + i * self.dilation) % length] @ w.W[i]
+        memory.t += 1
+        return y_t + w.b if self.bias else y_t
