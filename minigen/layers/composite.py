@@ -203,6 +203,9 @@ class Composite(Layer):
         return y, cache
 
     def backward(self, dy: Tree, cache: Calls, *, need_dx: bool = True, param_grads: bool = True) -> Tree:
+        if not need_dx and not (param_grads and self.can_learn):
+            return None
+
         def run(name: str, dy: Tree, call: int, need: bool) -> Tree:
             layer = self.sub(name)
             if not need and not (param_grads and layer.can_learn):
@@ -223,6 +226,9 @@ class Composite(Layer):
     def backward_jvp(
         self, dy: Tree, dy_dot: Tree, cache: Calls, tangents: Calls, *, need_dx: bool = True, param_grads: bool = True
     ) -> tuple[Tree, Tree]:
+        if not need_dx and not (param_grads and self.can_learn):
+            return None, None
+
         def run(name: str, pairs: Tree, call: int, need: bool) -> Tree:
             layer = self.sub(name)
             if not need and not (param_grads and layer.can_learn):

@@ -186,7 +186,7 @@ class Vector:
         hits: set[Place] = set()
         for prefix in prefixes:
             found = {p for path, p in self.places.items() if not prefix or path == prefix or path.startswith(prefix + ".")}
-            if not found:
+            if prefix and not found:
                 raise KeyError(f"no parameter under {prefix!r}; there is {', '.join(self.places)}")
             hits |= found & learning
         if prefixes and self.places and not hits:

@@ -15,6 +15,7 @@ import pytest
 
 from minigen.check import prove
 from minigen.layers.composite import Sequential
+from minigen.layers.dropout import Dropout
 from minigen.layers.elementwise import Tanh
 from minigen.layers.layer import Layer
 from minigen.layers.linear import Linear
@@ -22,25 +23,6 @@ from minigen.losses import mse
 from minigen.models import Model, Objective, total
 from minigen.optim import SGD
 from minigen.random import Key
-
-
-class DropoutCache(NamedTuple):
-    mask: np.ndarray | float  # (N, ...), 0 or 1 / keep
-
-
-class Dropout(Layer):
-    """y = x mask / keep: each number is dropped with probability 1 - keep, in training (Srivastava et al. 2014)."""
-
-    def __init__(self, keep: float) -> None:
-        super().__init__()
-        self.keep = keep
-
-    def forward(self, x, *, train=False, key=None):
-        mask = self.need(key).bernoulli(self.keep, x.shape, like=x) / self.keep if train else 1.0
-        return x * mask, DropoutCache(mask)
-
-    def backward(self, dy, cache, *, need_dx=True, param_grads=True):
-        return dy * cache.mask if need_dx else None
 
 
 class CentredCache(NamedTuple):
@@ -126,7 +108,7 @@ def test_parts_add_up_to_the_whole_batch(parts):
 
 
 def test_with_dropout_every_part_has_its_own_mask_and_the_sum_is_proved():
-    model, key = Denoiser(Dropout(0.7)), Key(82)
+    model, key = Denoiser(Dropout(0.3)), Key(82)
     prove(model, X, Key(83))
     (loss,), parts = model.objectives, np.array_split(X, 2)
     noises = [loss.draw(model, rows, key.at(i)) for i, rows in enumerate(parts)]
