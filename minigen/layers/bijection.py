@@ -91,9 +91,11 @@ class Chain(Composite, Bijection):
         layers = list(self.bijections.layers.items())
         for i in reversed(range(len(layers))):
             name, f = layers[i]
+            need = need_dx or any(layer.can_learn for _, layer in layers[:i])
+            if not need and not (param_grads and f.can_learn):
+                return None
             x, _ = f.inverse(z)  # type: ignore[attr-defined]
             _, one = f.forward(x, train=cache.train, key=None if cache.key is None else cache.key.at(name, 0))
-            need = need_dx or any(layer.can_learn for _, layer in layers[:i])
             dz, z = f.backward((dz, dlogdet), one, need_dx=need, param_grads=param_grads), x
         return dz
 
