@@ -1,11 +1,14 @@
 """BatchNorm: every channel standardised over batch and pixels, then scaled and shifted (Ioffe and Szegedy 2015).
 
-    y = gain xhat + b,   xhat = (x - mean) / sqrt(var + eps)
+    y = gain xhat + b,   xhat = (x - mean) r,   r = 1 / sqrt(var + eps)
 
-    training      mean and var are those of the batch: they depend on x, and dx = J (dy gain) with J as in standardise.py
-    evaluation    mean and var are running estimates, constants: xhat is affine in x, and dx = dy gain / sqrt(var + eps)
+backward, with sums over all values of a channel:
+    dgain = sum dy xhat     db = sum dy
+    in training, mean and var are the batch's and depend on x: dx = J (dy gain), J as in standardise.py. The gain is constant
+        where J takes its means, so they are the two sums again: dx = gain r (dy - (db + xhat dgain) / R)
+    in evaluation, mean and var are running estimates, constants: dx = gain r dy
 
-These are two different functions with two different gradients, and a cache remembers which of them it was made by.
+Two functions with two gradients: a cache remembers which of them made it.
 
 C channels, R = N H W the values in a channel; "..." any number of leading axes.
 """
@@ -18,7 +21,7 @@ from ..backend import Array, Shape, real_dtype, zeros
 from ..random import Key
 from . import initialisers
 from .layer import Layer, Weights
-from .standardise import Standardised, project, project_dot, standardise, standardise_dot
+from .standardise import Standardised, project_dot, standardise, standardise_dot
 from .vector import Spec
 
 
@@ -64,15 +67,26 @@ class BatchNorm(Layer):
         else:
             s, mean, var = standardise(x, _axes(x), self.eps)
             batch = mean, var
-        return s.xhat * w.gain + w.b, BatchNormCache(s, w, batch)
+        y = s.xhat * w.gain
+        y += w.b
+        return y, BatchNormCache(s, w, batch)
 
     def backward(self, dy: Array, cache: BatchNormCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
-        w, s, axes = self.weights(cache), cache.s, _axes(dy)
-        if param_grads and self.learns:
-            self.learn(w, gain=(dy * s.xhat).sum(axes), b=dy.sum(axes))
+        w, s, axes, learns = self.weights(cache), cache.s, _axes(dy), param_grads and self.learns
+        if learns or (need_dx and cache.batch):
+            dgain, db = (dy * s.xhat).sum(axes), dy.sum(axes)  # (C,) each
+        if learns:
+            self.learn(w, gain=dgain, b=db)
         if not need_dx:
             return None
-        return project(dy * w.gain, s, axes) if cache.batch else dy * (w.gain * s.r)
+        if not cache.batch:
+            return dy * (w.gain * s.r)
+        R = dy.size // self.channels
+        dx = s.xhat * (dgain / -R)  # (..., C)
+        dx += dy
+        dx -= db / R
+        dx *= w.gain * s.r
+        return dx
 
     def jvp(self, x_dot: Array, cache: BatchNormCache, *, move_params: bool = False) -> tuple[Array, BatchNormCache]:
         w, s = self.weights(cache), cache.s

@@ -48,7 +48,8 @@ class Embedding(Layer):
         w = self.weights()
         outside = (x < 0) | (x >= self.rows)  # (...)
         if device_of(x) != "cpu":
-            return np.where(outside[..., None], np.nan, w.E[np.where(outside, 0, x)]), EmbeddingCache(x, w)
+            nan = w.E.dtype.type(np.nan)
+            return np.where(outside[..., None], nan, w.E[np.where(outside, 0, x)]), EmbeddingCache(x, w)
         if outside.any():
             raise ValueError(
                 f"Embedding({self.rows}, {self.width}) got id {x[outside][0]} in x of shape {x.shape}: it has "

@@ -43,7 +43,9 @@ class LayerNorm(Layer):
             raise ValueError(f"LayerNorm({self.channels}) got x of shape {x.shape}: its last axis must be {self.channels}")
         w = self.weights()
         s, _, _ = standardise(x, LAST, self.eps)
-        return s.xhat * w.gain + w.b, LayerNormCache(s, w)
+        y = s.xhat * w.gain
+        y += w.b
+        return y, LayerNormCache(s, w)
 
     def backward(self, dy: Array, cache: LayerNormCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
         w, s = self.weights(cache), cache.s

@@ -26,10 +26,11 @@ class Standardised(NamedTuple):
 def standardise(x: Array, axes: Shape, eps: float) -> tuple[Standardised, Array, Array]:
     """xhat and r, the mean and the (biased) variance. A square, not `var` or `abs`: then it is analytic in complex x too."""
     mean = x.mean(axes, keepdims=True)
-    centred = x - mean
-    var = (centred * centred).mean(axes, keepdims=True)
+    xhat = x - mean
+    var = (xhat * xhat).mean(axes, keepdims=True)
     r = (var + eps) ** -0.5
-    return Standardised(centred * r, r), mean, var
+    xhat *= r
+    return Standardised(xhat, r), mean, var
 
 
 def project(u: Array, s: Standardised, axes: Shape) -> Array:
