@@ -17,16 +17,30 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import layers
-from ..layers.bijection import Bijection
+from ..layers.batch_norm import BatchNorm
+from ..layers.bijection import Bijection, Chain
+from ..layers.combine import Concatenate, Split, Sum
 from ..layers.composite import Composite, Residual, Sequential
+from ..layers.conv2d import Conv2d, Convolution, ConvTranspose2d
+from ..layers.dropout import Dropout
 from ..layers.elementwise import Elementwise, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
+from ..layers.embedding import Embedding, Unembedding
 from ..layers.layer import Layer
+from ..layers.layer_norm import LayerNorm
 from ..layers.linear import Linear
+from ..layers.linear_map import LinearMap
+from ..layers.pooling import AveragePool2d, GlobalAveragePool, MaxPool2d
 from ..layers.shape import Flatten, Reshape
+from ..layers.softmax import Softmax
+from ..layers.spectral_norm import SpectralNorm
+from ..layers.squeeze import DepthToSpace, SpaceToDepth, Squeeze
+from ..layers.upsample import BilinearUpsample, NearestUpsample
 from ..losses import adversarial, likelihood
 from ..random import Key
+from . import plain
+from .examples import Braid, Careless, Warp
 
-ABSTRACT = (Layer, Composite, Bijection, Elementwise)  # what only subclasses can do
+ABSTRACT = (Layer, Composite, Bijection, Elementwise, Convolution, LinearMap)  # what only subclasses can do
 
 
 class Sizes(NamedTuple):
@@ -87,45 +101,27 @@ def _activation(cls: type[Layer], f: Callable[[Any], Any]) -> Case:
     return Case(cls.__name__, cls, lambda s: cls(), _rows, reference=lambda _, x: f(x))
 
 
-class Braid(Composite):
-    """Wiring of every kind: a part called twice, sums, differences, multiples, a list, a dict, two inputs and two outputs."""
-
-    def __init__(self, inputs: int, width: int) -> None:
-        super().__init__()
-        self.first, self.blocks = Linear(inputs, width), [Tanh(), Linear(width, width)]
-        self.heads = {"one": SiLU(), "two": Linear(width, width)}
-
-    def wire(self, f: Any, x: Any) -> Any:
-        left, right = x
-        h = f.first(left) - 2.0 * f.first(right)
-        g = -f.blocks[0](h) * 0.5
-        return h - g, f.heads["two"](f.heads["one"](f.blocks[1](g)) + h)
-
-    def unwire(self, b: Any, dy: Any) -> Any:
-        du, dv = dy
-        ds = b.heads["two"](dv)
-        dg = b.blocks[1](b.heads["one"](ds)) - du
-        dh = sum((b.blocks[0](-dg * 0.5), ds, du))
-        dright = b.first(-2.0 * dh, need_dx=b.need_dx)
-        return b.first(dh, need_dx=b.need_dx), dright
+def _image(s: Sizes) -> Any:
+    return s.N, s.h + 2, s.w + 2, s.a
 
 
-class Careless(Composite):
-    """An unwire that does not ask who needs dx: right, but it wastes work."""
+def _factor(s: Sizes) -> int:
+    return 2 + s.c % 2
 
-    def __init__(self, inputs: int) -> None:
-        super().__init__()
-        self.part = Linear(inputs, inputs)
 
-    def wire(self, f: Any, x: Any) -> Any:
-        return f.part(x)
+def _blocks(s: Sizes) -> Any:
+    return s.N, _factor(s) * s.h, _factor(s) * s.w, s.a
 
-    def unwire(self, b: Any, dy: Any) -> Any:
-        return b.part(dy)
 
+def _deep(s: Sizes) -> Any:
+    return s.N, s.h, s.w, _factor(s) ** 2 * s.a
+
+
+_BRAID = lambda s: ((s.N, s.T, s.a), (s.N, s.T, s.a), s.ids((s.N, s.T), s.c + 1))
+_DRIFTS = {"definition": "its vectors are near the singular ones, not equal to them"}
 
 CASES: tuple[Case, ...] = (
-    Case("Composite", Braid, lambda s: Braid(s.a, s.b), lambda s: ((s.N, s.T, s.a), (s.N, s.T, s.a))),
+    Case("Composite", Braid, lambda s: Braid(s.a, s.b, s.c + 1), _BRAID),
     Case("careless Composite", Careless, lambda s: Careless(s.a), _rows, {"spared work": "that is what is careless in it"}),
     Case("Linear", Linear, lambda s: Linear(s.a, s.b), _rows, reference=lambda l, x: x @ l.params["W"] + l.params["b"]),
     Case("Linear with computed weights", Linear, lambda s: Linear(s.a, s.b).compute("W", Tanh()).compute("b", Tanh()), _rows),
@@ -136,10 +132,102 @@ CASES: tuple[Case, ...] = (
     _activation(Sigmoid, lambda x: 1 / (1 + np.exp(-x))),
     _activation(SiLU, lambda x: x / (1 + np.exp(-x))),
     _activation(Softplus, lambda x: np.log(1 + np.exp(x))),
+    Case("Softmax", Softmax, lambda s: Softmax(), _rows, reference=plain.softmax),
+    Case("Dropout", Dropout, lambda s: Dropout(0.3), _sequence, reference=lambda _, x: x),
+    Case("LayerNorm", LayerNorm, lambda s: LayerNorm(s.a + 1), lambda s: (s.N, s.T, s.a + 1), reference=plain.layer_norm),
+    Case("BatchNorm", BatchNorm, lambda s: BatchNorm(s.a), _image, reference=plain.batch_norm),
+    Case("BatchNorm of rows", BatchNorm, lambda s: BatchNorm(s.a), lambda s: (s.N + 2, s.a), reference=plain.batch_norm),
+    Case(
+        "Embedding",
+        Embedding,
+        lambda s: Embedding(s.b + 1, s.a),
+        lambda s: s.ids((s.N, s.T), s.b + 1),
+        reference=lambda l, x: l.params["E"][x],
+    ),
+    Case(
+        "Embedding with computed weights",
+        Embedding,
+        lambda s: Embedding(s.b + 1, s.a).compute("E", Tanh()),
+        lambda s: s.ids((s.N, s.T), s.b + 1),
+    ),
+    Case(
+        "Unembedding",
+        Unembedding,
+        lambda s: Unembedding(Embedding(s.b, s.a)),
+        _sequence,
+        reference=lambda l, x: x @ l.params["E"].T,
+    ),
+    Case(
+        "Unembedding with computed weights",
+        Unembedding,
+        lambda s: Unembedding(Embedding(s.b, s.a)).compute("E", Tanh()),
+        _sequence,
+    ),
+    Case("Conv2d", Conv2d, lambda s: Conv2d(s.a, s.b, 3, padding="same"), _image, reference=plain.conv2d),
+    Case(
+        "Conv2d with stride and dilation",
+        Conv2d,
+        lambda s: Conv2d(s.a, s.b, (2, 3), stride=(2, 1), padding=(0, 1), dilation=(2, 1), bias=False),
+        lambda s: (s.N, s.h + 2, s.w, s.a),
+        reference=plain.conv2d,
+    ),
+    Case(
+        "Conv2d with computed weights", Conv2d, lambda s: Conv2d(s.a, s.c, 2).compute("W", Tanh()).compute("b", Tanh()), _image
+    ),
+    Case(
+        "ConvTranspose2d",
+        ConvTranspose2d,
+        lambda s: ConvTranspose2d(s.a, s.b, 4, stride=2, padding=1),
+        lambda s: (s.N, s.h, s.w, s.a),
+        reference=plain.conv_transpose2d,
+    ),
+    Case(
+        "ConvTranspose2d with output padding",
+        ConvTranspose2d,
+        lambda s: ConvTranspose2d(s.a, s.b, (3, 2), stride=(2, 3), output_padding=(1, 2), dilation=(1, 2), bias=False),
+        lambda s: (s.N, s.h, s.w, s.a),
+        reference=plain.conv_transpose2d,
+    ),
+    Case("SpectralNorm of Linear", SpectralNorm, lambda s: Linear(s.a, s.b).compute("W", SpectralNorm()), _rows, _DRIFTS),
+    Case("SpectralNorm of Conv2d", SpectralNorm, lambda s: Conv2d(s.a, s.b, 2).compute("W", SpectralNorm()), _image, _DRIFTS),
+    Case(
+        "AveragePool2d",
+        AveragePool2d,
+        lambda s: AveragePool2d((2, 3), stride=(2, 1), padding=(0, 1)),
+        _image,
+        reference=plain.pool(np.mean, 0.0),
+    ),
+    Case(
+        "MaxPool2d",
+        MaxPool2d,
+        lambda s: MaxPool2d((3, 2), stride=(1, 2), padding=(1, 0)),
+        _image,
+        reference=plain.pool(np.max, -np.inf),
+    ),
+    Case(
+        "GlobalAveragePool",
+        GlobalAveragePool,
+        lambda s: GlobalAveragePool(),
+        _image,
+        reference=lambda _, x: np.einsum("nhwc->nc", x) / (x.shape[1] * x.shape[2]),
+    ),
+    Case("NearestUpsample", NearestUpsample, lambda s: NearestUpsample(_factor(s)), _image, reference=plain.nearest),
+    Case("BilinearUpsample", BilinearUpsample, lambda s: BilinearUpsample(_factor(s)), _image, reference=plain.bilinear),
+    Case("SpaceToDepth", SpaceToDepth, lambda s: SpaceToDepth(_factor(s)), _blocks, reference=plain.space_to_depth),
+    Case("DepthToSpace", DepthToSpace, lambda s: DepthToSpace(_factor(s)), _deep, reference=plain.depth_to_space),
+    Case("Squeeze", Squeeze, lambda s: Squeeze(2), lambda s: (s.N, 2 * (1 + s.h % 2), 4, 1 + s.a % 3)),
     Case("Reshape", Reshape, lambda s: Reshape(s.a, s.h), lambda s: (s.N, s.h, s.a)),
     Case("Flatten", Flatten, lambda s: Flatten(), lambda s: (s.N, s.h, s.w, s.a)),
+    Case("Sum", Sum, lambda s: Sum(), lambda s: (_sequence(s),) * 3, reference=lambda _, x: x[0] + x[1] + x[2]),
+    Case("Concatenate", Concatenate, lambda s: Concatenate(), lambda s: ((s.N, s.T, s.a), (s.N, s.T, s.b))),
+    Case("Concatenate along 1", Concatenate, lambda s: Concatenate(1), lambda s: ((s.N, s.T, s.a), (s.N, s.h, s.a))),
+    Case("Split", Split, lambda s: Split((s.a, s.b)), lambda s: (s.N, s.T, s.a + s.b)),
+    Case("Split along 1", Split, lambda s: Split((s.T, s.h), axis=1), lambda s: (s.N, s.T + s.h, s.a)),
     Case("Sequential", Sequential, lambda s: Sequential(Linear(s.a, s.b), Tanh(), Linear(s.b, s.c)), _sequence),
+    Case("Sequential with state", Sequential, lambda s: Sequential(Linear(s.a, s.b), norm=BatchNorm(s.b)), _image),
     Case("Residual", Residual, lambda s: Residual(Sequential(SiLU(), Linear(s.a, s.a))), _rows),
+    Case("Chain", Chain, lambda s: Chain(Warp(s.a), Warp(s.a)), _rows),
+    Case("Chain that stores nothing", Chain, lambda s: Chain(Warp(s.a), Warp(s.a), store=False), _sequence),
 )
 
 

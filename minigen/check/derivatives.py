@@ -23,8 +23,8 @@ def size(tree: Tree) -> int:
 
 def slope_gap(numeric: float, g: Tree, v: Tree) -> float:
     """|numeric - <g, v>| / (|g| |v| / sqrt(n)): measured by what <g, v> typically is, not by itself, which may cancel."""
-    typical = norm(g) * norm(v) / math.sqrt(max(1, size(g)))
-    return abs(numeric - float(inner(g, v))) / max(typical, FLOOR * FLOOR)
+    typical = max(norm(g) / math.sqrt(max(1, size(g))), FLOOR) * norm(v)
+    return abs(numeric - float(inner(g, v))) / max(typical, FLOOR)
 
 
 def same_structure(dx: Tree, x: Tree, name: str) -> None:

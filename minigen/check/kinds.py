@@ -51,7 +51,7 @@ def inverse(s: Subject, m: Meter) -> None:
 def volume(s: Subject, m: Meter) -> None:
     if not isinstance(s.layer, Bijection):
         raise Skip("it is no bijection")
-    if s.layer.mixes_batch and s.trains:
+    if any(node.mixes_batch for _, node in s.layer.walk() if isinstance(node, Layer)) and s.trains:
         raise Skip("it mixes the batch")
     if s.draws_noise:
         raise Skip("it draws noise")

@@ -36,9 +36,10 @@ from .suite import PROPERTIES, suite
 
 # The methods that hold derivatives and what follows from them; with the helpers that they call they are mutated.
 METHODS = (
-    *("backward", "jvp", "backward_jvp", "slope", "curve", "unwire", "inverse", "commit", "advance"),
+    *("backward", "jvp", "backward_jvp", "slope", "curve", "unwire", "there", "back", "inverse", "commit", "advance"),
     *("learn", "learn_dot", "weights_dot", "__add__", "__sub__", "__mul__", "__neg__"),
 )
+FORWARD = ("forward", "wire", "f", "fix", "weights")  # what derivatives are measured against is not broken
 LEFT_OUT = ("back ends", "device")  # the rungs are not mutated, and a mistake is one on every device
 SECONDS = 5.0  # a mutant that runs longer is killed
 CASES_TRIED = 10  # at most so many cases must agree that a mutant is harmless
@@ -110,18 +111,19 @@ def _users(cls: type) -> tuple[str, ...]:
 
 
 def _reached(cls: type, module: types.ModuleType) -> set[str]:
-    """The names that the derivatives of a class mention, directly or through other functions of the same class or module."""
+    """The names that the derivatives of a class mention, its own or inherited, directly or through other functions."""
+    methods = {name: thing for base in reversed(cls.__mro__) for name, thing in vars(base).items()}
     reached: set[str] = set()
-    fresh = {name for name in vars(cls) if name in METHODS}
+    fresh = {name for name in methods if name in METHODS}
     while fresh:
         name = fresh.pop()
-        function = _function_of(vars(cls).get(name)) or _function_of(vars(module).get(name))
-        if function is None or function.__module__ != module.__name__:
+        function = _function_of(methods.get(name)) or _function_of(vars(module).get(name))
+        if function is None or not function.__module__.startswith("minigen.layers"):
             continue
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
         mentioned = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
         mentioned |= {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
-        known = {n for n in mentioned if (n in vars(cls) or n in vars(module)) and n not in ("forward", "wire", "f", "weights")}
+        known = {n for n in mentioned if (n in methods or n in vars(module)) and n not in FORWARD}
         fresh |= known - reached
         reached |= known
     return reached

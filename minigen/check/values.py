@@ -19,7 +19,7 @@ from ..layers.tree import Tree, leaves, map_tree
 from ..layers.vector import Vector
 from ..random import Key
 
-FLOOR = 1e-6  # an error is measured against at least this: what should be zero is compared on the scale of the other numbers
+FLOOR = 1e-3  # an error is measured against at least this: what should be zero is compared on the scale of the other numbers
 
 
 # ---- errors
@@ -31,7 +31,7 @@ def rms(x: Any) -> float:
     return math.sqrt(float((x.real**2 + x.imag**2).mean())) if x.size else 0.0
 
 
-def gap(a: Tree, b: Tree) -> float:
+def gap(a: Tree, b: Tree, floor: float = FLOOR) -> float:
     """The largest difference of two trees, against the rms of b. Infinite where shapes differ, NaN for NaN."""
     ours, theirs = list(leaves(a)), list(leaves(b))
     if len(ours) != len(theirs):
@@ -42,7 +42,7 @@ def gap(a: Tree, b: Tree) -> float:
         if one.shape != other.shape:
             return math.inf
         if one.size:
-            error = float(np.abs(one - other).max()) / max(rms(other), FLOOR)
+            error = float(np.abs(one - other).max()) / max(rms(other), floor)
             worst = error if math.isnan(error) else max(worst, error)
             if math.isnan(worst):
                 return worst
