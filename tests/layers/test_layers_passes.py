@@ -106,6 +106,7 @@ def check_passes(make, like, train):
     dx = layer.backward(dy, cache)
     grad = vector.grad.copy()
     straight, _ = layer.jvp(x_dot, cache)
+    assert (dx is None) == (x_dot is None)
     if dx is not None:
         assert inner(dy, straight) == pytest.approx(inner(dx, x_dot), rel=1e-12)  # adjoint in x
     assert inner(dy, y_dot) - inner(dy, straight) == pytest.approx(grad @ vector.theta_dot, rel=1e-12)  # and in the parameters
@@ -131,6 +132,12 @@ def check_passes(make, like, train):
     assert layer.backward(dy, cache, need_dx=False) is None
     assert layer.backward_jvp(dy, dy_dot, cache, tangents, need_dx=False) == (None, None)
     assert not vector.grad.any()
+
+    vector.theta += 0  # as an optimiser's step
+    if vector.size:
+        for stale in (lambda: layer.backward(dy, cache), lambda: layer.jvp(x_dot, cache)):
+            with pytest.raises(L.StaleCacheError, match="Run forward again"):
+                stale()
 
 
 @pytest.mark.parametrize("train", [False, True])
