@@ -1,54 +1,88 @@
 """Layers: one file per kind. `layer.py` has the protocol, `linear.py` is the pattern, `composite.py` puts them together."""
 
+from .activations import ELU, GELU, SELU, Mish, Softsign
+from .attention import MultiHeadAttention, ScaledDotProduct
 from .batch_norm import BatchNorm
 from .bijection import Bijection, Chain
 from .combine import Concatenate, Split, Sum
 from .composite import Composite, NotFiniteError, Residual, Sequential, watch
+from .conv1d import Conv1d
 from .conv2d import Conv2d, ConvTranspose2d
 from .dropout import Dropout
 from .elementwise import Elementwise, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from .embedding import Embedding, Unembedding
+from .equalised import EqualisedRate
+from .group_norm import GroupNorm, InstanceNorm
 from .layer import Layer, StaleCacheError
 from .layer_norm import LayerNorm
 from .linear import Linear
+from .linear_map import LinearMap
+from .minibatch import MinibatchDiscrimination, MinibatchStd
 from .params import Params
+from .pooling import AveragePool2d, GlobalAveragePool, MaxPool2d
 from .shape import Flatten, Reshape
 from .softmax import Softmax
 from .spectral_norm import SpectralNorm
+from .squeeze import DepthToSpace, SpaceToDepth, Squeeze
+from .upsample import BilinearUpsample, NearestUpsample
 from .vector import Spec
+from .weight_norm import WeightNorm
 
 __all__ = [
+    "ELU",
+    "GELU",
+    "SELU",
+    "AveragePool2d",
     "BatchNorm",
     "Bijection",
+    "BilinearUpsample",
     "Chain",
     "Composite",
     "Concatenate",
+    "Conv1d",
     "Conv2d",
     "ConvTranspose2d",
+    "DepthToSpace",
     "Dropout",
     "Elementwise",
     "Embedding",
+    "EqualisedRate",
     "Flatten",
+    "GlobalAveragePool",
+    "GroupNorm",
+    "InstanceNorm",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LinearMap",
+    "MaxPool2d",
+    "MinibatchDiscrimination",
+    "MinibatchStd",
+    "Mish",
+    "MultiHeadAttention",
+    "NearestUpsample",
     "NotFiniteError",
     "Params",
     "ReLU",
     "Reshape",
     "Residual",
+    "ScaledDotProduct",
     "Sequential",
     "SiLU",
     "Sigmoid",
     "Softmax",
     "Softplus",
+    "Softsign",
+    "SpaceToDepth",
     "Spec",
     "SpectralNorm",
     "Split",
+    "Squeeze",
     "StaleCacheError",
     "Sum",
     "Tanh",
     "Unembedding",
+    "WeightNorm",
     "watch",
 ]

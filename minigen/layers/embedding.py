@@ -148,9 +148,11 @@ class Unembedding(Layer):
 
 
 def add_rows(ids: Array, dy: Array, shape: Shape, *, out: Array | None = None, accumulate: bool = False) -> Array:
-    """out[ids[n]] += dy[n], where an id that occurs twice counts twice: (V, W), zeros at first unless `accumulate`."""
-    if out is None or not accumulate:
+    """out[ids[n]] += dy[n], where an id that occurs twice counts twice: (V, W), from zeros unless `accumulate`."""
+    if out is None:
         out = zeros(shape, dy.dtype, like=dy)
+    elif not accumulate:
+        out[...] = 0
     np.add.at(out, ids.reshape(-1), rows(dy))
     return out
 

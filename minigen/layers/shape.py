@@ -17,14 +17,13 @@ class Reshape(LinearMap):
 
     def __init__(self, *shape: int) -> None:
         super().__init__()
-        if shape.count(-1) > 1 or any(size < -1 for size in shape):
-            raise ValueError(f"Reshape{shape}: sizes are at least 0, and one of them may be -1")
+        if shape.count(-1) > 1 or any(size < 1 and size != -1 for size in shape):
+            raise ValueError(f"Reshape{shape}: sizes are at least 1, and one of them may be -1")
         self.shape = shape
 
     def there(self, x: Array, cache: Any) -> Array:
         row = math.prod(x.shape[1:])  # counted by hand: NumPy cannot tell what -1 is in an empty batch
-        known = math.prod(size for size in self.shape if size != -1)
-        rest = row // known if known else 0
+        rest = row // math.prod(size for size in self.shape if size != -1)
         shape = tuple(rest if size == -1 else size for size in self.shape)
         if math.prod(shape) != row:
             raise ValueError(f"{type(self).__name__}{self.shape} got x of shape {x.shape}, with {row} elements a row")

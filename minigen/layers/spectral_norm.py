@@ -59,7 +59,7 @@ class SpectralNorm(Layer):
         return y, SpectralNormCache(W, y, sigma, P)
 
     def backward(self, dy: Array, cache: SpectralNormCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
-        return (dy - (dy * cache.y).sum() * cache.P) / cache.sigma if need_dx else None
+        return _back(dy, cache) if need_dx else None
 
     def jvp(self, x_dot: Array, cache: SpectralNormCache, *, move_params: bool = False) -> tuple[Array, SpectralNormCache]:
         sigma_dot = (cache.P * x_dot).sum()
@@ -76,9 +76,9 @@ class SpectralNorm(Layer):
         need_dx: bool = True,
         param_grads: bool = True,
     ) -> tuple[Array | None, Array | None]:
-        dW = self.backward(dy, cache, need_dx=need_dx)
-        if dW is None:
+        if not need_dx:
             return None, None
+        dW = _back(dy, cache)
         along = (dy_dot * cache.y + dy * tangents.y).sum()
         return dW, (dy_dot - along * cache.P - dW * tangents.sigma) / cache.sigma
 
@@ -91,6 +91,11 @@ class SpectralNorm(Layer):
             v = _unit(u @ matrix)  # (M,)
             u = _unit(matrix @ v)
         self.state["u"], self.state["v"] = u, v
+
+
+def _back(dy: Array, cache: SpectralNormCache) -> Array:
+    """dW."""
+    return (dy - (dy * cache.y).sum() * cache.P) / cache.sigma
 
 
 def _unit(a: Array) -> Array:

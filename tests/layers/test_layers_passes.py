@@ -54,6 +54,9 @@ CASES = {
     "split": (lambda: L.Split((1, 2, 1), 1), (3, 4, 2)),
     "spectral_linear": (lambda: L.Linear(4, 3).compute("W", L.SpectralNorm()), (5, 4)),
     "spectral_conv2d": (lambda: L.Conv2d(2, 3).compute("W", L.SpectralNorm()), (2, 4, 3, 2)),
+    "spectral_batch_norm": (lambda: L.BatchNorm(3).compute("gain", L.SpectralNorm()), (4, 2, 2, 3)),  # any computed weight
+    "spectral_layer_norm": (lambda: L.LayerNorm(4).compute("gain", L.SpectralNorm()), (3, 2, 4)),
+    "spectral_unembedding": (lambda: L.Unembedding(L.Embedding(5, 3)).compute("E", L.SpectralNorm()), (2, 3, 3)),
     "spectral_embedding": (lambda: L.Embedding(5, 3).compute("E", L.SpectralNorm()), IDS),
 }
 
@@ -173,6 +176,7 @@ def test_convolution_sizes():
         (lambda: L.LayerNorm(3), (5, 4), r"LayerNorm\(3\) got x of shape \(5, 4\)"),
         (lambda: L.Unembedding(L.Embedding(5, 3)), (2, 4), r"Unembedding of E \(5, 3\) got x of shape \(2, 4\)"),
         (lambda: L.Reshape(5, -1), (2, 8), r"Reshape\(5, -1\) got x of shape \(2, 8\), with 8 elements"),
+        (lambda: L.Reshape(3, 2), (2, 7), r"Reshape\(3, 2\) got x of shape \(2, 7\), with 7 elements"),
         (L.Sum, ((2, 3), (2, 1)), r"Sum got arrays of shapes \(2, 3\), \(2, 1\)"),
         (L.Concatenate, ((2, 3), (1, 3)), r"Concatenate\(axis=-1\) got arrays of shapes \(2, 3\), \(1, 3\)"),
         (lambda: L.Split((2, 2)), (2, 3), r"Split\(\(2, 2\), axis=-1\) got x of shape \(2, 3\): that axis must be 4"),
