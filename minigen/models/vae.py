@@ -1,6 +1,6 @@
 """The variational autoencoder (Kingma and Welling 2014), dense: 784-400-20-400-784.
 
-The log likelihood of an image has a lower bound that can be sampled (lesson 03 derives it):
+The log likelihood of an image has a lower bound that can be sampled (derived in lessons/03_vae.py):
 
     log p(x) >= elbo = E_q(z|x) [log p(x|z)] - KL(q(z|x) || p(z)),        q(z|x) = N(mu(x), e^logvar(x)),  p(z) = N(0, 1)
 
