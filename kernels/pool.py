@@ -10,8 +10,7 @@ For the same reason Numba's pool is asked to sleep between loops, not to spin (O
 microseconds per loop. Without it a program next to another busy one loses a slice of time at every loop: on two busy cores a
 small matrix product was measured to take 12 to 30 ms, and 0.05 ms with sleeping threads.
 
-A library that brings its own BLAS after that moment (scipy.linalg does) has its own pool again until `close_other_pools` is
-called once more.
+A library that is loaded after that moment with a BLAS of its own has its own pool, until `close_other_pools` is called again.
 """
 
 from __future__ import annotations
@@ -31,10 +30,12 @@ def open_pool() -> None:
     if _numba is None:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when Numba loads OpenMP
         import numba
+        import scipy.linalg  # noqa: F401  Numba loads it a moment later, and with it a second BLAS: better now than unlimited
 
         _numba = numba
         close_other_pools()
         if _wanted is not None:
+            _check(_wanted)
             numba.set_num_threads(_wanted)
 
 
@@ -51,6 +52,17 @@ def thread_count() -> int:
     return int(_numba.get_num_threads())
 
 
+def thread_limit() -> int:
+    """The most threads that kernels can use: NUMBA_NUM_THREADS, by default the number of cores."""
+    open_pool()
+    return int(_numba.config.NUMBA_NUM_THREADS)
+
+
+def _check(n: int) -> None:
+    if n > thread_limit():
+        raise ValueError(f"threads: {n} are asked for, there are {thread_limit()}: raise NUMBA_NUM_THREADS before the start")
+
+
 class threads:
     """`threads(n)` lets kernels use `n` threads from now on; `with threads(n):` until the end of the block.
 
@@ -64,6 +76,7 @@ class threads:
             raise ValueError(f"threads: at least one is needed, got {n}")
         self._before = _wanted
         if _numba is not None:
+            _check(n)
             self._before = thread_count()
             _numba.set_num_threads(n)
         _wanted = n
@@ -75,4 +88,4 @@ class threads:
         global _wanted
         _wanted = self._before
         if _numba is not None:
-            _numba.set_num_threads(_wanted if _wanted is not None else _numba.config.NUMBA_NUM_THREADS)
+            _numba.set_num_threads(thread_limit() if _wanted is None else _wanted)

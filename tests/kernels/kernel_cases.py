@@ -1,0 +1,26 @@
+"""What the kernel tests share: a norm error that NaN cannot pass, and how operations and their rungs are found."""
+
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+
+from minigen.kernels.dispatch import Ladder
+
+OPERATIONS = ("adam", "bernoulli", "conv2d", "matmul", "philox")
+TOLERANCE = {np.dtype(np.float32): 2e-6, np.dtype(np.float64): 1e-14}
+
+
+def ladder(operation: str) -> Ladder:
+    found: Ladder = importlib.import_module(f"minigen.kernels.{operation}").LADDER
+    return found
+
+
+def check_close(got, expected, tolerance=None) -> None:
+    """Norm error of `got` against a float64 `expected` of the same shape."""
+    assert got.shape == expected.shape, f"shape {got.shape} instead of {expected.shape}"
+    assert np.isfinite(got).all(), f"{(~np.isfinite(got)).sum()} of {got.size} numbers are not finite"
+    error = np.linalg.norm(got.astype(np.float64) - expected) / max(np.linalg.norm(expected), 1e-30)
+    limit = TOLERANCE[got.dtype] if tolerance is None else tolerance
+    assert error <= limit, f"relative error {error:.1e} above {limit:.0e}"

@@ -1,0 +1,122 @@
+"""The Bernoulli likelihood on every rung: values, stability, and a gradient proved by the complex step."""
+
+from __future__ import annotations
+
+import kernel_cases
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minigen.kernels import bernoulli, rungs
+from minigen.random import Key
+
+RUNGS = pytest.mark.parametrize("mode", ["definition", "numba"])
+
+
+def pixels(key, shape, dtype=np.float32, spread=6.0):
+    return (spread * key.at("z").normal(shape, np.float64)).astype(dtype), key.at("x").uniform(shape, np.float64).astype(dtype)
+
+
+@given(n=st.sampled_from((1, 2, 15, 17, 4095, 4096, 4097, 9001)), wide=st.booleans(), seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=30)
+def test_numba_equals_definition(n, wide, seed):
+    z, x = pixels(Key(seed), (n,), np.float64 if wide else np.float32)
+    with rungs("definition"):
+        expected, gradient = bernoulli.loss(z.astype(np.float64), x.astype(np.float64))
+    with rungs("numba"):
+        total, dz = bernoulli.loss(z, x)
+    assert isinstance(total, float)
+    assert dz.dtype == z.dtype
+    kernel_cases.check_close(dz, gradient, 3e-7 if dz.dtype == np.float32 else 1e-14)
+    assert abs(total - expected) <= (1e-6 if dz.dtype == np.float32 else 1e-13) * max(1, abs(expected))
+
+
+def test_definition_is_the_formula():
+    z, x = pixels(Key(1), (50,), np.float64, spread=2.0)
+    p = 1 / (1 + np.exp(-z))
+    total, dz = bernoulli.loss(z, x)
+    np.testing.assert_allclose(total, -(x * np.log(p) + (1 - x) * np.log(1 - p)).sum(), rtol=1e-13)
+    np.testing.assert_allclose(dz, p - x, rtol=1e-12)
+
+
+def test_complex_step():
+    """Exact through both branches, and at z = 0 between them."""
+    z, x = pixels(Key(2), (30,), np.float64)
+    z[0], direction = 0.0, Key(3).normal((30,), np.float64)
+    _, dz = bernoulli.loss(z, x)
+    for z_step, x_step, slope in ((direction, 0, dz @ direction), (0, direction, -z @ direction)):
+        total, _ = bernoulli.loss(z + 1e-30j * z_step, x + 1e-30j * x_step)
+        assert isinstance(total, complex)
+        assert abs(total.imag / 1e-30 - slope) <= 1e-13 * np.linalg.norm(dz) * np.linalg.norm(direction) + 1e-12
+
+
+def test_complex_step_through_the_gradient():
+    z, x = pixels(Key(4), (30,), np.float64)
+    _, dz = bernoulli.loss(z + 1e-30j, x)
+    p = 1 / (1 + np.exp(-z))
+    np.testing.assert_allclose(dz.imag / 1e-30, p * (1 - p), rtol=1e-9)
+
+
+@RUNGS
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_extreme_logits(mode, dtype):
+    z = np.array([-1e4, -200, -90, -50, -17, 0, 17, 50, 90, 200, 1e4], dtype)
+    for pixel in (0.0, 1.0):
+        x = np.full_like(z, pixel)
+        with rungs(mode):
+            total, dz = bernoulli.loss(z, x)
+        assert np.isfinite(dz).all()
+        np.testing.assert_allclose(total, 10200 + 90 + 50 + 17 + np.log(2), rtol=1e-6)
+        assert abs(dz[0] - (0 if pixel == 0 else -1)) < 1e-37
+        assert abs(dz[-1] - (1 if pixel == 0 else 0)) < 1e-37
+
+
+@RUNGS
+def test_shape_out_and_strides(mode):
+    z, x = pixels(Key(5), (3, 4, 5, 1))
+    out = np.full_like(z, 9)
+    with rungs(mode):
+        total, dz = bernoulli.loss(z, x, out=out)
+        again, far = bernoulli.loss(z.transpose(2, 1, 0, 3), x.transpose(2, 1, 0, 3))
+    assert dz is out
+    assert abs(total - again) <= 1e-6 * total
+    np.testing.assert_array_equal(far.transpose(2, 1, 0, 3), dz)
+
+
+@RUNGS
+def test_nan_comes_through(mode):
+    z, x = pixels(Key(6), (5000,))
+    z[4321] = np.nan
+    with rungs(mode):
+        total, dz = bernoulli.loss(z, x)
+    assert np.isnan(total)
+    assert np.flatnonzero(np.isnan(dz)).tolist() == [4321]
+
+
+@RUNGS
+def test_empty(mode):
+    z = np.zeros((0, 4), np.float32)
+    with rungs(mode):
+        total, dz = bernoulli.loss(z, z)
+    assert total == 0
+    assert dz.shape == (0, 4)
+
+
+def test_the_sum_is_taken_in_float64():
+    z = np.full(1 << 20, 1e-3, np.float32)
+    x = np.zeros_like(z)
+    exact = (1 << 20) * np.log1p(np.exp(np.float64(z[0])))
+    for mode in ("definition", "numba"):
+        with rungs(mode):
+            assert abs(bernoulli.loss(z, x)[0] / exact - 1) <= 1e-7
+
+
+def test_errors_say_what_to_do():
+    z, x = pixels(Key(7), (4, 5))
+    with pytest.raises(ValueError, match=r"bernoulli: shapes differ, logits \(4, 5\), x \(5,\): broadcast"):
+        bernoulli.loss(z, x[0])
+    with pytest.raises(TypeError, match="convert with x"):
+        bernoulli.loss(z, np.ones((4, 5), np.uint8))
+    with pytest.raises(ValueError, match="out must be"):
+        bernoulli.loss(z, x, out=np.empty((5, 4), np.float32))

@@ -1,0 +1,215 @@
+"""The convolution and its two gradients on every rung: against the definition, against each other, against PyTorch."""
+
+from __future__ import annotations
+
+import kernel_cases
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from minigen import backend, kernels
+from minigen.kernels import conv2d, rungs
+from minigen.random import Key
+
+RUNGS = pytest.mark.parametrize("mode", ["definition", "numba"])
+
+
+@st.composite
+def convolutions(draw):
+    """x's shape, w's shape and the keywords of a convolution whose kernel fits."""
+    size = st.sampled_from((1, 2, 3, 5, 7, 8, 9, 13))
+    n, h, w = draw(st.sampled_from((1, 2, 3))), draw(size), draw(size)
+    c, m = draw(st.sampled_from((1, 2, 3, 8, 17, 33))), draw(st.sampled_from((1, 3, 5, 31, 32, 33, 64, 65)))
+    pair = lambda low, high: st.one_of(st.integers(low, high), st.tuples(st.integers(low, high), st.integers(low, high)))
+    kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    keywords = {"stride": draw(pair(1, 3)), "padding": draw(pair(0, 3)), "dilation": draw(pair(1, 3))}
+    try:
+        conv2d.output_shape((h, w), kernel, **keywords)
+    except ValueError:
+        assume(False)
+    return (n, h, w, c), (*kernel, c, m), keywords
+
+
+def arrays(key, x_shape, w_shape, keywords, dtype=np.float32):
+    output = conv2d.output_shape(x_shape[1:3], w_shape[:2], **keywords)
+    x, w = key.at("x").normal(x_shape, dtype), key.at("w").normal(w_shape, dtype)
+    return x, w, key.at("dy").normal((x_shape[0], *output, w_shape[3]), dtype)
+
+
+def all_three(x, w, dy, keywords):
+    return (
+        conv2d.forward(x, w, **keywords),
+        conv2d.input_gradient(dy, w, x.shape, **keywords),
+        conv2d.weight_gradient(x, dy, w.shape[:2], **keywords),
+    )
+
+
+@given(case=convolutions(), wide=st.booleans(), seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=80)
+def test_numba_equals_definition(case, wide, seed):
+    dtype = np.dtype(np.float64 if wide else np.float32)
+    x, w, dy = arrays(Key(seed), *case, dtype)
+    with rungs("definition"):
+        expected = all_three(x.astype(np.float64), w.astype(np.float64), dy.astype(np.float64), case[2])
+    with backend.workspace(backend.Workspace(poison=True)), rungs("numba"):
+        got = all_three(x, w, dy, case[2])
+    for result, reference in zip(got, expected, strict=True):
+        assert result.dtype == dtype
+        kernel_cases.check_close(result, reference)
+
+
+@given(case=convolutions(), seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=40)
+def test_gradients_are_adjoint(case, seed):
+    """<dy, conv(x, w)> = <input_gradient(dy), x> = <weight_gradient(dy), w>: the convolution is linear in both."""
+    x, w, dy = arrays(Key(seed), *case, np.float64)
+    for mode in ("definition", "numba"):
+        with rungs(mode):
+            y, dx, dw = all_three(x, w, dy, case[2])
+        scale = np.linalg.norm(dy) * np.linalg.norm(y) + 1e-30
+        assert abs(np.vdot(dy, y) - np.vdot(dx, x)) / scale <= 1e-13
+        assert abs(np.vdot(dy, y) - np.vdot(dw, w)) / scale <= 1e-13
+
+
+def test_definition_is_the_formula():
+    """Seven loops, which nobody can misread."""
+    x, w, _ = arrays(Key(7), (2, 5, 6, 2), (2, 3, 2, 3), {"stride": (2, 1), "padding": (1, 2), "dilation": (2, 1)}, np.float64)
+    with rungs("definition"):
+        y = conv2d.forward(x, w, stride=(2, 1), padding=(1, 2), dilation=(2, 1))
+    expected = np.zeros_like(y)
+    for n, p, q, m in np.ndindex(y.shape):
+        for r, s, c in np.ndindex(w.shape[:3]):
+            row, column = p * 2 + r * 2 - 1, q + s - 2
+            if 0 <= row < 5 and 0 <= column < 6:
+                expected[n, p, q, m] += x[n, row, column, c] * w[r, s, c, m]
+    kernel_cases.check_close(y, expected)
+
+
+@RUNGS
+@pytest.mark.parametrize(
+    ("x_shape", "w_shape", "keywords"),
+    [
+        ((2, 9, 8, 5), (3, 3, 5, 7), {"stride": 1, "padding": 1}),
+        ((2, 9, 8, 5), (4, 4, 5, 34), {"stride": 2, "padding": 1}),
+        ((1, 7, 11, 3), (3, 2, 3, 4), {"stride": (3, 2), "padding": (0, 2), "dilation": (2, 3)}),
+    ],
+)
+def test_against_torch(mode, x_shape, w_shape, keywords):
+    torch = pytest.importorskip("torch", reason="outside evidence: PyTorch is an extra for development")
+    x, w, dy = arrays(Key(8), x_shape, w_shape, keywords)
+    theirs_x = torch.tensor(x.transpose(0, 3, 1, 2).astype(np.float64), requires_grad=True)
+    theirs_w = torch.tensor(w.transpose(3, 2, 0, 1).astype(np.float64), requires_grad=True)
+    theirs_y = torch.nn.functional.conv2d(theirs_x, theirs_w, **keywords)
+    theirs_y.backward(torch.tensor(dy.transpose(0, 3, 1, 2).astype(np.float64)))
+    with rungs(mode):
+        y, dx, dw = all_three(x, w, dy, keywords)
+    kernel_cases.check_close(y, theirs_y.detach().numpy().transpose(0, 2, 3, 1))
+    kernel_cases.check_close(dx, theirs_x.grad.numpy().transpose(0, 2, 3, 1))
+    kernel_cases.check_close(dw, theirs_w.grad.numpy().transpose(2, 3, 1, 0))
+
+
+@RUNGS
+def test_out_and_accumulate(mode):
+    keywords = {"stride": 2, "padding": 1}
+    x, w, dy = arrays(Key(9), (2, 6, 6, 3), (4, 4, 3, 5), keywords)
+    with rungs(mode):
+        y, dx, dw = all_three(x, w, dy, keywords)
+        into_y, into_dx, into_dw = np.full_like(y, 9), np.full_like(dx, 9), np.full_like(dw, 9)
+        assert conv2d.forward(x, w, out=into_y, **keywords) is into_y
+        assert conv2d.input_gradient(dy, w, x.shape, out=into_dx, **keywords) is into_dx
+        assert conv2d.weight_gradient(x, dy, (4, 4), out=into_dw, **keywords) is into_dw
+        assert np.array_equal(y, into_y)
+        assert np.array_equal(dx, into_dx)
+        assert np.array_equal(dw, into_dw)
+        conv2d.weight_gradient(x, dy, (4, 4), out=into_dw, accumulate=True, **keywords)
+    kernel_cases.check_close(into_dw, 2 * dw.astype(np.float64))
+
+
+@RUNGS
+def test_non_contiguous_inputs(mode):
+    keywords = {"stride": 1, "padding": 0}
+    x, w, dy = arrays(Key(10), (2, 6, 5, 3), (2, 2, 3, 4), keywords)
+    far_x, far_w, far_dy = (
+        np.repeat(a, 2, axis=1)[:, ::2].transpose(3, 2, 1, 0).copy().transpose(3, 2, 1, 0) for a in (x, w, dy)
+    )
+    with rungs(mode):
+        for got, expected in zip(all_three(far_x, far_w, far_dy, keywords), all_three(x, w, dy, keywords), strict=True):
+            kernel_cases.check_close(got, expected)
+
+
+@RUNGS
+def test_inputs_are_not_changed(mode):
+    x, w, dy = arrays(Key(11), (2, 6, 5, 3), (3, 3, 3, 4), {"padding": 1})
+    before = x.copy(), w.copy(), dy.copy()
+    with rungs(mode):
+        all_three(x, w, dy, {"padding": 1})
+    assert all(np.array_equal(a, b) for a, b in zip((x, w, dy), before, strict=True))
+
+
+@RUNGS
+def test_empty_batch(mode):
+    x, w, dy = arrays(Key(12), (0, 6, 5, 3), (3, 3, 3, 4), {"padding": 1})
+    with rungs(mode):
+        y, dx, dw = all_three(x, w, dy, {"padding": 1})
+    assert (y.shape, dx.shape) == (dy.shape, x.shape)
+    assert not dw.any()
+
+
+def test_weight_gradient_is_deterministic():
+    x, _, dy = arrays(Key(13), (5, 9, 9, 6), (3, 3, 6, 40), {"padding": 1})
+    with rungs("numba"):
+        for n in (1, 2):
+            if n > kernels.pool.thread_limit():
+                continue
+            with kernels.threads(n):
+                first = conv2d.weight_gradient(x, dy, (3, 3), padding=1).copy()
+                assert np.array_equal(first, conv2d.weight_gradient(x, dy, (3, 3), padding=1))
+
+
+@RUNGS
+def test_nan_comes_through(mode):
+    x, w, dy = arrays(Key(14), (1, 5, 5, 2), (3, 3, 2, 4), {"padding": 1})
+    x[0, 2, 2, 1] = np.nan
+    with rungs(mode):
+        y, _, dw = all_three(x, w, dy, {"padding": 1})
+    assert np.isnan(y[0, 1:4, 1:4]).all()
+    assert np.isfinite(y[0, 0]).all()
+    assert np.isnan(dw[:, :, 1]).all()
+    assert np.isfinite(dw[:, :, 0]).all()
+
+
+def test_complex_step():
+    x, w, dy = arrays(Key(15), (1, 5, 5, 2), (3, 3, 2, 4), {"padding": 1}, np.float64)
+    y = conv2d.forward(x + 1e-30j * x, w, padding=1)
+    np.testing.assert_allclose(y.imag / 1e-30, conv2d.forward(x, w, padding=1), rtol=1e-12)
+    assert conv2d.weight_gradient(x + 0j, dy, (3, 3), padding=1).dtype == np.complex128
+
+
+def test_output_shape():
+    assert conv2d.output_shape((28, 28), (4, 4), stride=2, padding=1) == (14, 14)
+    assert conv2d.output_shape((5, 7), (1, 3), stride=(1, 2), padding=(0, 1), dilation=(1, 2)) == (5, 3)
+    with pytest.raises(ValueError, match=r"kernel \(3, 3\) with dilation \(2, 2\) covers \(5, 5\).*padded input has \(4, 9\)"):
+        conv2d.output_shape((4, 9), (3, 3), dilation=2)
+    with pytest.raises(ValueError, match="stride must be one or two integers of at least 1, got 0"):
+        conv2d.output_shape((4, 9), (3, 3), stride=0)
+
+
+def test_errors_say_what_to_do():
+    x, w, dy = arrays(Key(16), (2, 6, 5, 3), (3, 3, 3, 4), {"padding": 1})
+    with pytest.raises(ValueError, match=r"x \(2, 3, 6, 5\) has 5 channels, w .* takes 3: images are \(N, H, W, C\)"):
+        conv2d.forward(x.transpose(0, 3, 1, 2), w)
+    with pytest.raises(ValueError, match="w must have 4 axes"):
+        conv2d.forward(x, w[0])
+    with pytest.raises(TypeError, match="mixed precisions"):
+        conv2d.forward(x, w.astype(np.float64))
+    with pytest.raises(ValueError, match=r"give an output of \(2, 4, 3, 4\), but dy is \(2, 6, 5, 4\)"):
+        conv2d.input_gradient(dy, w, x.shape)
+    with pytest.raises(ValueError, match=r"give an output of \(2, 4, 3, 4\), but dy is \(2, 6, 5, 4\)"):
+        conv2d.weight_gradient(x, dy, (3, 3))
+    with pytest.raises(ValueError, match=r"x_shape must be \(N, H, W, C\)"):
+        conv2d.input_gradient(dy, w, (6, 5, 3))
+    with pytest.raises(ValueError, match="out must be"):
+        conv2d.forward(x, w, out=np.empty((2, 6, 5, 4), np.float32))
+    with pytest.raises(ValueError, match="accumulate=True adds into out"):
+        conv2d.weight_gradient(x, dy, (3, 3), padding=1, accumulate=True)
