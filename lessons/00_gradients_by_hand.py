@@ -50,12 +50,13 @@ key = Key(0)
 #     central difference   (f(x + h) - f(x - h)) / (2 h)    = f'(x) + h^2 f'''(x) / 6 + ...
 #
 # Both want a small h, and both suffer from it: two nearly equal numbers are subtracted. Each carries a rounding error of
-# about e = 2e-16 (float64), and the division by h makes it e / h. The sum of both errors is least where they are equal:
+# about eps = 2e-16 (float64), and the division by h makes it eps / h. The sum of both errors is least where they are
+# equal:
 #
-#     forward   h   = e / h    at  h = e^(1/2) = 1e-8     error 1e-8     half of the digits are lost
-#     central   h^2 = e / h    at  h = e^(1/3) = 6e-6     error 4e-11    a third is lost
+#     forward   h   = eps / h    at  h = eps^(1/2) = 1e-8     error 1e-8     half of the digits are lost
+#     central   h^2 = eps / h    at  h = eps^(1/3) = 6e-6     error 4e-11    a third is lost
 #
-# In float32, the type in which networks are trained, e is 1e-7: of its seven digits about four or five remain at best.
+# In float32, the type in which networks are trained, eps is 1e-7: of its seven digits four or five remain at best.
 #
 # The *complex step* (Squire and Trapp 1998) moves x sideways, into the imaginary direction. Taylor's series is
 #

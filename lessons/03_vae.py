@@ -284,8 +284,9 @@ print(f"the full run: {active} of 20 active; KL of the strongest {unit_kl.max():
 # %% [markdown]
 # ## 7. How far below log p(x)?
 #
-# The first line of section 1, log p(x) = log E_q [ w ] with w = p(x|z) p(z) / q(z|x), can be sampled with k draws before
-# the logarithm is taken. By Jensen again each of these is a bound, and it rises with k (Burda et al. 2016):
+# The derivation of section 1 began with log p(x) = log E_q [ w ], w = p(x|z) p(z) / q(z|x). Average k draws of w before
+# the logarithm is taken: by Jensen again each of these is a bound, and it rises with k (Burda et al. 2016). For our grey
+# pixels p(x|z) stands for e^-(cross-entropy), and the inequalities hold all the same.
 #
 #     L_k = E log ( (w_1 + ... + w_k) / k ),      elbo = L_1 <= L_2 <= ... <= log p(x)
 #     log w = sum ( x l - softplus(l) ) + 1/2 sum ( logvar + eps^2 - z^2 )         in log p(z) - log q, 2 pi cancels
