@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 HERE = Path(__file__).parent
 
@@ -48,6 +49,48 @@ def layer_norm(x: Tensor, gain: Tensor, b: Tensor) -> Tensor:
     return F.layer_norm(x, x.shape[-1:], gain, b)
 
 
+def sequence(x: Tensor) -> Tensor:
+    """(N, T, C) -> (N, C, T), and back."""
+    return x.transpose(1, 2)
+
+
+def conv1d(x: Tensor, W: Tensor, b: Tensor, front: int = 0, **at: int) -> Tensor:
+    """W (k, inputs, outputs); `front` zeros before the first position."""
+    return sequence(F.conv1d(F.pad(sequence(x), (front, 0)), W.permute(2, 1, 0), b, **at))
+
+
+def group_norm(x: Tensor, gain: Tensor, b: Tensor, groups: int) -> Tensor:
+    return F.group_norm(x.movedim(-1, 1), groups, gain, b).movedim(1, -1)
+
+
+def upsample(x: Tensor, mode: str, factor: int) -> Tensor:
+    corners = {} if mode == "nearest" else {"align_corners": False}
+    return back(F.interpolate(images(x), scale_factor=factor, mode=mode, **corners))
+
+
+def attention(x: Tensor, heads: int, causal: bool, **p: Tensor) -> Tensor:
+    N, T, C = x.shape
+    q, k, v = ((x @ p["qkv.W"]).reshape(N, T, 3, heads, C // heads).permute(2, 0, 3, 1, 4)[i] for i in range(3))
+    with sdpa_kernel(SDPBackend.MATH):  # the fused ones have no double backward
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+    return y.transpose(1, 2).reshape(N, T, C) @ p["out.W"] + p["out.b"]
+
+
+def minibatch_std(x: Tensor, group: int) -> Tensor:
+    groups = x.reshape(-1, group, *x.shape[1:])
+    f = (groups.var(1, correction=0) + 1e-8).sqrt().mean((1, 2, 3))  # of every group
+    return torch.cat((x, f.repeat_interleave(group)[:, None, None, None].expand(*x.shape[:-1], 1)), -1)
+
+
+def minibatch_discrimination(x: Tensor, W: Tensor, kernels: int) -> Tensor:
+    m = (x @ W).reshape(len(x), kernels, -1)
+    return torch.cat((x, (-(m[:, None] - m[None]).abs().sum(3)).exp().sum(1)), 1)
+
+
+def weight_norm(x: Tensor, **p: Tensor) -> Tensor:
+    return x @ torch._weight_norm(p["W"].T, p["computed.W.g"][:, None], 0).T + p["b"]
+
+
 class Case:
     """A function of x and named parameters, with their shapes."""
 
@@ -72,6 +115,28 @@ CASES = {
     "sigmoid": Case(torch.sigmoid, (4, 6)),
     "silu": Case(F.silu, (4, 6)),
     "softplus": Case(F.softplus, (4, 6)),
+    "gelu": Case(F.gelu, (4, 6)),
+    "elu": Case(lambda x: F.elu(x, 1.3), (4, 6)),
+    "selu": Case(F.selu, (4, 6)),
+    "softsign": Case(F.softsign, (4, 6)),
+    "mish": Case(F.mish, (4, 6)),
+    "group_norm": Case(lambda x, **p: group_norm(x, **p, groups=2), (2, 3, 2, 6), gain=(6,), b=(6,)),
+    "instance_norm": Case(lambda x, **p: group_norm(x, **p, groups=3), (2, 5, 3), gain=(3,), b=(3,)),
+    "nearest_upsample": Case(lambda x: upsample(x, "nearest", 3), (2, 2, 3, 2)),
+    "bilinear_upsample": Case(lambda x: upsample(x, "bilinear", 2), (2, 3, 4, 2)),
+    "average_pool2d": Case(lambda x: back(F.avg_pool2d(images(x), 3, 2, 1)), (2, 5, 6, 2)),
+    "max_pool2d": Case(lambda x: back(F.max_pool2d(images(x), 3, 2, 1)), (2, 5, 6, 2)),
+    "conv1d": Case(lambda x, W, b: conv1d(x, W, b, stride=2, padding=2), (2, 7, 3), W=(4, 3, 2), b=(2,)),
+    "conv1d_causal": Case(lambda x, W, b: conv1d(x, W, b, front=4, dilation=2), (2, 7, 3), W=(3, 3, 2), b=(2,)),
+    "attention": Case(
+        lambda x, **p: attention(x, 2, False, **p), (2, 5, 6), **{"qkv.W": (6, 18), "out.W": (6, 6), "out.b": (6,)}
+    ),
+    "attention_causal": Case(
+        lambda x, **p: attention(x, 3, True, **p), (2, 5, 6), **{"qkv.W": (6, 18), "out.W": (6, 6), "out.b": (6,)}
+    ),
+    "minibatch_std": Case(lambda x: minibatch_std(x, 3), (6, 2, 2, 3)),
+    "minibatch_discrimination": Case(lambda x, W: minibatch_discrimination(x, W, 3), (5, 4), W=(4, 6)),
+    "weight_norm": Case(weight_norm, (5, 4), **{"W": (4, 3), "b": (3,), "computed.W.g": (3,)}),
 }
 
 

@@ -28,6 +28,24 @@ CASES: dict[str, Callable[[], Layer]] = {
     "sigmoid": layers.Sigmoid,
     "silu": layers.SiLU,
     "softplus": layers.Softplus,
+    "gelu": layers.GELU,
+    "elu": lambda: layers.ELU(1.3),
+    "selu": layers.SELU,
+    "softsign": layers.Softsign,
+    "mish": layers.Mish,
+    "group_norm": lambda: layers.GroupNorm(2, 6),
+    "instance_norm": lambda: layers.InstanceNorm(3),
+    "nearest_upsample": lambda: layers.NearestUpsample(3),
+    "bilinear_upsample": lambda: layers.BilinearUpsample(2),
+    "average_pool2d": lambda: layers.AveragePool2d(3, 2, 1),
+    "max_pool2d": lambda: layers.MaxPool2d(3, 2, 1),
+    "conv1d": lambda: layers.Conv1d(3, 2, 4, stride=2, padding=2),
+    "conv1d_causal": lambda: layers.Conv1d(3, 2, 3, dilation=2, causal=True),
+    "attention": lambda: layers.MultiHeadAttention(6, 2),
+    "attention_causal": lambda: layers.MultiHeadAttention(6, 3, causal=True),
+    "minibatch_std": lambda: layers.MinibatchStd(3),
+    "minibatch_discrimination": lambda: layers.MinibatchDiscrimination(4, 3, 2),
+    "weight_norm": lambda: layers.Linear(4, 3).compute("W", layers.WeightNorm(3)),
 }
 
 
@@ -39,13 +57,15 @@ def close(ours: np.ndarray, theirs: np.ndarray) -> bool:
 def test_layer_equals_pytorch(name: str) -> None:
     golden = {key.partition("/")[2]: ARRAYS[key] for key in ARRAYS.files if key.startswith(name + "/")}
     layer = CASES[name]().initialise(Key(0), np.float64)
-    for parameter, array in layer.params.items():
+    assert layer.vector is not None
+    assert set(layer.vector.places) == {key[len("param.") :] for key in golden if key.startswith("param.")}
+    for parameter, array in layer.named():
         array[...] = golden[f"param.{parameter}"]
 
     y, cache = layer.forward(golden["x"], train=True)
     assert close(y, golden["y"])
     assert close(layer.backward(golden["u"], cache), golden["dx"])
-    for parameter, grad in layer.grads.items():
+    for parameter, grad in layer.vector.views(layer.vector.grad).items():
         assert close(grad, golden[f"grad.{parameter}"]), parameter
 
     layer.zero_grads()
@@ -53,5 +73,5 @@ def test_layer_equals_pytorch(name: str) -> None:
     dx, dx_dot = layer.backward_jvp(golden["u"], np.zeros_like(y), cache, tangents)
     assert close(dx, golden["dx"])
     assert close(dx_dot, golden["dx_dot"])
-    for parameter, grad_dot in layer.grads.items():
+    for parameter, grad_dot in layer.vector.views(layer.vector.grad).items():
         assert close(grad_dot, golden[f"grad.{parameter}_dot"]), parameter
