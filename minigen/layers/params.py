@@ -90,7 +90,8 @@ class Params:
                 grad[...] = 0
 
     def freeze(self, frozen: bool = True) -> Self:
-        """Nothing below learns (or, with False, learns again); returns itself."""
+        """Nothing below learns (or, with False, learns again); returns itself. Optimisers are made afterwards: the slices they
+        ask for leave out what is frozen."""
         for _, node in self.walk():
             node.learns = not frozen
         return self

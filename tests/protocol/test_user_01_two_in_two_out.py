@@ -15,10 +15,7 @@ import numpy as np
 import pytest
 
 from minigen.check import prove
-from minigen.layers.composite import Composite, Sequential
-from minigen.layers.elementwise import Tanh
-from minigen.layers.layer import Layer
-from minigen.layers.linear import Linear
+from minigen.layers import Composite, Layer, Linear, Sequential, Tanh
 from minigen.layers.tree import map_tree
 from minigen.losses import gaussian
 from minigen.models import Model, Objective

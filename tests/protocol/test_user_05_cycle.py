@@ -17,9 +17,7 @@ import numpy as np
 import pytest
 
 from minigen.check import prove
-from minigen.layers.composite import Sequential
-from minigen.layers.elementwise import Tanh
-from minigen.layers.linear import Linear
+from minigen.layers import Linear, Sequential, Tanh
 from minigen.losses import mse
 from minigen.models import Model, Objective
 from minigen.models.objective import Forwarder, network_of

@@ -17,11 +17,8 @@ import numpy as np
 import pytest
 
 from minigen.check import prove
-from minigen.layers.bijection import Bijection, Chain, ReversedCache
-from minigen.layers.composite import Composite, Sequential
-from minigen.layers.elementwise import Tanh
-from minigen.layers.layer import Layer, StaleCacheError
-from minigen.layers.linear import Linear
+from minigen.layers import Bijection, Chain, Composite, Layer, Linear, Sequential, StaleCacheError, Tanh
+from minigen.layers.bijection import ReversedCache
 from minigen.layers.tree import leaves, map_tree
 from minigen.models import Model, Objective
 from minigen.random import Key

@@ -15,12 +15,9 @@ import numpy as np
 import pytest
 
 from minigen.check import prove
-from minigen.layers.composite import Composite, Sequential
-from minigen.layers.elementwise import ReLU, Tanh
+from minigen.layers import Composite, Layer, Linear, ReLU, Sequential, Spec, Tanh
 from minigen.layers.initialisers import fan_in_uniform, zeros
-from minigen.layers.layer import Layer, Weights
-from minigen.layers.linear import Linear
-from minigen.layers.vector import Spec
+from minigen.layers.layer import Weights
 from minigen.losses import categorical, log_softmax
 from minigen.models import Model, Objective
 from minigen.random import Key

@@ -14,11 +14,7 @@ import numpy as np
 import pytest
 
 from minigen.check import prove
-from minigen.layers.composite import Sequential
-from minigen.layers.dropout import Dropout
-from minigen.layers.elementwise import Tanh
-from minigen.layers.layer import Layer
-from minigen.layers.linear import Linear
+from minigen.layers import Dropout, Layer, Linear, Sequential, Tanh
 from minigen.losses import mse
 from minigen.models import Model, Objective, total
 from minigen.optim import SGD

@@ -20,10 +20,10 @@ import numpy as np
 import pytest
 
 from minigen.check import prove
+from minigen.layers import Layer, Spec
 from minigen.layers.elementwise import sigmoid, softplus
 from minigen.layers.initialisers import normal, zeros
-from minigen.layers.layer import Layer, Weights
-from minigen.layers.vector import Spec
+from minigen.layers.layer import Weights
 from minigen.models import Model, Objective
 from minigen.models.objective import Forwarder
 from minigen.optim import SGD
