@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array
+from ..backend import Array, Shape, real_dtype
 from ..layers import initialisers
 from ..layers.bijection import Bijection
 from ..layers.composite import Composite
@@ -17,6 +17,8 @@ from ..layers.elementwise import SiLU, Tanh
 from ..layers.embedding import Embedding
 from ..layers.layer import Weights
 from ..layers.linear import Linear
+from ..layers.linear_map import LinearMap
+from ..layers.spectral_norm import SpectralNorm
 from ..layers.vector import Spec
 from ..random import Key
 
@@ -118,6 +120,82 @@ class Warp(Bijection):
             return None, None
         dx_dot = e * (dz_dot * cosh + dz * (sinh * x_dot + cosh * s_dot)) + dl_dot * np.tanh(x) + dl * x_dot / cosh**2
         return dz * cosh * e + dl * np.tanh(x), dx_dot
+
+
+class CentredCache(NamedTuple):
+    mean: Array | None  # (D,) of the batch; None outside training
+
+
+class Centred(Bijection):
+    """(N, ..., D) -> z = x - m and logdet 0, m a running mean of batches, constant in every pass: a bijection with state."""
+
+    def __init__(self, D: int) -> None:
+        super().__init__()
+        self.D = D
+
+    def begin_state(self, key: Key) -> None:
+        super().begin_state(key)
+        self.state["mean"] = np.zeros(self.D)
+
+    def forward(self, x: Array, *, train: bool = False, key: Key | None = None) -> tuple[tuple[Array, int], CentredCache]:
+        mean = _to_D(x.real) / max(1, x.size // self.D) if train else None
+        return (x - self.state["mean"].astype(x.dtype), 0), CentredCache(mean)
+
+    def inverse(self, z: Array) -> tuple[Array, int]:
+        return z + self.state["mean"].astype(z.dtype), 0
+
+    def backward(self, dy: Any, cache: CentredCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
+        return dy[0] if need_dx else None
+
+    def jvp(self, x_dot: Array, cache: CentredCache, *, move_params: bool = False) -> tuple[tuple[Array, int], CentredCache]:
+        return (x_dot, 0), cache
+
+    def backward_jvp(
+        self,
+        dy: Any,
+        dy_dot: Any,
+        cache: CentredCache,
+        tangents: CentredCache,
+        *,
+        need_dx: bool = True,
+        param_grads: bool = True,
+    ) -> tuple[Array | None, Array | None]:
+        return (dy[0], dy_dot[0]) if need_dx else (None, None)
+
+    def commit(self, cache: CentredCache) -> None:
+        if cache.mean is not None:
+            self.state["mean"] = self.state["mean"] + 0.1 * (cache.mean - self.state["mean"])
+
+
+class Drift(LinearMap):
+    """A computed weight with state: W times a factor that grows by 0.1 with every commit, constant in every pass."""
+
+    def begin_weight(self, W: Array, key: Key) -> None:
+        self.state["factor"] = np.full(1, 1.5)
+
+    def fix(self, x: Array) -> Array:
+        return self.state["factor"].astype(real_dtype(x.dtype))
+
+    def there(self, x: Array, cache: Array) -> Array:
+        return x * cache
+
+    def back(self, dy: Array, cache: Array) -> Array:
+        return dy * cache
+
+    def commit(self, cache: Array) -> None:
+        self.state["factor"] = self.state["factor"] + 0.1
+
+
+class Standing(SpectralNorm):
+    """SpectralNorm as a layer by itself, whose x is a weight of this shape; it begins with the vectors of a random one."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(first=100)
+        self.shape = shape
+
+    def begin_state(self, key: Key) -> None:
+        super().begin_state(key)
+        self.begin_weight(key.at("W").normal(self.shape, np.float64), key)
 
 
 def _over_row(x: Array) -> Array:

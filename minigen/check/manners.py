@@ -210,13 +210,20 @@ def stale(s: Subject, m: Meter) -> None:
     try:
         twin.backward(s.dy, cache)
     except StaleCacheError:
+        pass
+    else:
+        raise Lacks("backward takes a cache from before an optimiser's step: ask self.weights(cache)")
+    try:
+        twin.jvp(s.x_dot, cache)
+    except (StaleCacheError, NotImplementedError):
         return
-    raise Lacks("backward takes a cache from before an optimiser's step: ask self.weights(cache)")
+    raise Lacks("jvp takes a cache from before an optimiser's step: ask self.weights(cache)")
 
 
 def commit(s: Subject, m: Meter) -> None:
     nodes = [node for _, node in s.layer.walk()]
     states = [dict(node.state) for node in nodes]
+    expected = s.committed(s.layer, s.x) if s.committed and s.trains else {}
     before = _look(s.layer), snapshot({"cache": s.cache, "old": states}), s.vector.grad.copy()
     dx, grads = s.backward()
     try:
@@ -224,6 +231,13 @@ def commit(s: Subject, m: Meter) -> None:
         s.layer.commit(s.cache)
         if moved := changed(before[0], _look(s.layer)):
             raise Lacks(f"commit changes {moved[0]}, which is not state")
+        for path, node in s.layer.walk():
+            for name in node.state:
+                full = f"{path}.{name}" if path else name
+                if full in expected:
+                    m.expect(
+                        f"the state {full} after commit, against the plain definition,", gap(node.state[name], expected[full])
+                    )
         for node, old in zip(nodes, states, strict=True):
             moves = type(node).commit not in _INHERITED and s.trains and old
             if moves and not changed(snapshot(old), snapshot(node.state)):

@@ -158,8 +158,10 @@ def _mistakes(node: Any) -> Iterator[ast.AST]:
 
 
 def _is_none(node: ast.AST) -> bool:
-    """What has no negative: None, a text, and zero."""
-    return isinstance(node, ast.Constant) and not (isinstance(node.value, int | float) and node.value)
+    """What has no negative: None, a text, zero, and *parts."""
+    return isinstance(node, ast.Starred) or (
+        isinstance(node, ast.Constant) and not (isinstance(node.value, int | float) and node.value)
+    )
 
 
 def _minus(node: Any) -> ast.UnaryOp:

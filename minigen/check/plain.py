@@ -33,6 +33,80 @@ def batch_norm(layer: Any, x: Array) -> Array:
     return y * layer.params["gain"] + layer.params["b"]
 
 
+def running(layer: Any, x: Array) -> dict[str, Array]:
+    """The running estimates after a batch: nine tenths of the old, one of the new, the variance with R - 1."""
+    values = x.reshape(-1, x.shape[-1])
+    new = {"mean": values.mean(0), "var": values.var(0, ddof=1)}
+    return {name: 0.9 * layer.state[name] + 0.1 * new[name] for name in new}
+
+
+def group_norm(layer: Any, x: Array) -> Array:
+    """Every row and every group of channels by itself."""
+    groups = np.split(x, layer.groups, -1)
+    axes = tuple(range(1, x.ndim))
+    normal = [(g - g.mean(axes, keepdims=True)) / np.sqrt(g.var(axes, keepdims=True) + layer.eps) for g in groups]
+    return np.concatenate(normal, -1) * layer.params["gain"] + layer.params["b"]
+
+
+def minibatch_std(layer: Any, x: Array) -> Array:
+    """One more channel: the mean standard deviation of a group of rows."""
+    groups = np.split(x, len(x) // min(layer.group or len(x), len(x)))
+    f = [np.full((*g.shape[:-1], 1), np.sqrt(g.var(0) + layer.eps).mean()) for g in groups]
+    return np.concatenate((x, np.concatenate(f)), -1)
+
+
+def minibatch_discrimination(layer: Any, x: Array) -> Array:
+    """Row by row: how close the other rows' points are."""
+    m = (x @ layer.params["W"]).reshape(len(x), layer.kernels, layer.dims)
+    o = [sum(np.exp(-np.abs(one - other).sum(1)) for other in m) for one in m]
+    return np.concatenate((x, o), 1)
+
+
+def attention(layer: Any, x: tuple[Array, Array, Array]) -> Array:
+    """Every row, head and query by itself."""
+    q, k, v = (part.reshape(len(part), -1, part.shape[-1]) for part in x)
+    d = q.shape[-1] // layer.heads
+    y = np.zeros_like(q)
+    for n, h, t in product(range(len(q)), range(layer.heads), range(q.shape[1])):
+        part, seen = slice(h * d, (h + 1) * d), t + 1 if layer.causal else k.shape[1]
+        weights = np.exp(k[n, :seen, part] @ q[n, t, part] / np.sqrt(d))
+        y[n, t, part] = weights @ v[n, :seen, part] / weights.sum()
+    return y.reshape(x[0].shape)
+
+
+def weight_norm(layer: Any) -> Array:
+    """The weight of a layer: columns of length g."""
+    v, g = layer.params["W"], layer.computed["W"].params["g"]
+    W: Array = g * v / np.linalg.norm(v, axis=0)
+    return W
+
+
+def spectral_norm(layer: Any, x: Array) -> Array:
+    """W / u'Wv."""
+    return x / (layer.state["u"] @ x @ layer.state["v"])
+
+
+def power_iteration(layer: Any, x: Array) -> dict[str, Array]:
+    """The vectors after one iteration."""
+    v = x.T @ layer.state["u"]
+    v = v / np.linalg.norm(v)
+    return {"v": v, "u": x @ v / np.linalg.norm(x @ v)}
+
+
+def conv1d(layer: Any, x: Array) -> Array:
+    """Every output by itself: the sum over the taps that lie in the sequence."""
+    W, b, stride, dilation = layer.params["W"], layer.params.get("b", 0), layer.at["stride"][1], layer.at["dilation"][1]
+    k, T, ends = len(W), x.shape[1], 2 * layer.at["padding"][1]
+    front = (k - 1) * dilation if layer.causal else ends // 2
+    count = (T + (front if layer.causal else ends) - dilation * (k - 1) - 1) // stride + 1
+    y = np.zeros((len(x), count, W.shape[2]))
+    for t, i in product(range(count), range(k)):
+        at = t * stride + i * dilation - front
+        if 0 <= at < T:
+            y[:, t] += x[:, at] @ W[i]
+    return y + b
+
+
 def conv2d(layer: Any, x: Array) -> Array:
     """Every output pixel by itself: the sum over the kernel's taps that lie in the image."""
     W, b = layer.params["W"], layer.params.get("b", 0)

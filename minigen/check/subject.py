@@ -72,6 +72,7 @@ class Subject:
     def __init__(self, layer: Layer, x: Tree, train: bool, key: Key) -> None:
         self.layer, self.x, self.train, self.key = layer, x, train, key
         self.reference: Callable[[Layer, Tree], Tree] | None = None  # a plain definition of y
+        self.committed: Callable[[Layer, Tree], dict[str, Any]] | None = None  # and of the state after a training step
         self.trains, self.samples = train, not train  # both, where training makes no difference
         self.vector = vector_of(layer)
         self.first = next(leaves(x))

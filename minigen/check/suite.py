@@ -101,13 +101,15 @@ def suite(
     tolerance: float = 1e-9,
     skip: Mapping[str, str] | None = None,
     reference: Callable[[Layer, Any], Any] | None = None,
+    committed: Callable[[Layer, Any], dict[str, Any]] | None = None,
     properties: Iterable[Property] = PROPERTIES,
 ) -> Report:
     """Checks every property of a layer (or of what a function without arguments makes), and returns the errors met.
 
     x is the shape of its input, as in (5, 6), or an array (integers, or floats of a certain range), or a tuple of those. The
     layer itself is left alone. `train` are the modes to check; `skip` gives properties to leave out with the reason why.
-    `reference(layer, x)` is a plain definition of y, without training.
+    `reference(layer, x)` is a plain definition of y, without training, and `committed(layer, x)` of the state that a training
+    step leaves, by path.
 
     Raises CheckError, an AssertionError, that names the layer, the property, the error and what the property means.
     """
@@ -119,7 +121,9 @@ def suite(
     name = type(made).__name__
     with warnings.catch_warnings():
         warnings.simplefilter("error", np.exceptions.ComplexWarning)  # a complex number that loses its imaginary part
-        modes = _modes(name, made, x, list(train), key, reference)
+        modes = _modes(name, made, x, list(train), key)
+        for subject in modes:
+            subject.reference, subject.committed = reference, committed
         report = Report(name)
         for one in properties:
             if one.name in skip:
@@ -129,14 +133,12 @@ def suite(
     return report
 
 
-def _modes(name: str, layer: Layer, x: Any, train: list[bool], key: Key, reference: Any) -> list[Subject]:
+def _modes(name: str, layer: Layer, x: Any, train: list[bool], key: Key) -> list[Subject]:
     """A subject for every mode; one is enough where training makes no difference to output and cache."""
     try:
         subjects = [Subject(layer, x, mode, key) for mode in train]
     except Exception as error:
         raise CheckError(f"{name}: forward fails with {type(error).__name__}: {error}") from error
-    for subject in subjects:
-        subject.reference = reference
     if len(subjects) == 2:
         one, two = (snapshot((s.y, s.cache)) for s in subjects)
         if not changed(one, two):

@@ -1,0 +1,70 @@
+"""A case for every loss of minigen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..losses import adversarial, likelihood
+from ..random import Key
+from .case import LossCase, Sizes
+
+
+def _mean(total: Any, x: Any) -> Any:
+    return total.sum() / len(x)
+
+
+def _one_hot(labels: Any, K: int) -> Any:
+    return (labels[..., None] == np.arange(K)).astype(float)
+
+
+def _likelihood(
+    name: str, args: Callable[[Sizes], tuple[Any, ...]], reference: Callable[..., Any], large: float | None = None
+) -> LossCase:
+    return LossCase(name, lambda: (getattr(likelihood, name), getattr(likelihood, f"{name}_dot")), args, reference, large)
+
+
+def _side(name: str, make: Callable[[], adversarial.Side], reference: Callable[[Any], Any]) -> LossCase:
+    def made() -> tuple[Callable[..., Any], Callable[..., Any]]:
+        side = make()
+        return side, side.dot
+
+    return LossCase(name, made, lambda s: ((s.N, s.a),), lambda l: reference(l).mean(), 1e4)
+
+
+def _softplus(l: Any) -> Any:
+    return np.log(1 + np.exp(l))
+
+
+LOSSES: tuple[LossCase, ...] = (
+    _likelihood(
+        "bernoulli",
+        lambda s: ((s.N, s.a, s.b), Key(s.seed).uniform((s.N, s.a, s.b), np.float64)),
+        lambda l, x: _mean(-x * np.log(1 / (1 + np.exp(-l))) - (1 - x) * np.log(1 / (1 + np.exp(l))), x),
+        1e4,
+    ),
+    _likelihood(
+        "categorical",
+        lambda s: ((s.N, s.a, s.b + 1), s.ids((s.N, s.a), s.b + 1)),
+        lambda l, x: _mean(-np.log((np.exp(l) * _one_hot(x, l.shape[-1])).sum(-1) / np.exp(l).sum(-1)), x),
+        1e4,
+    ),
+    _likelihood(
+        "gaussian",
+        lambda s: ((s.N, s.a), (s.N, s.a), (s.N, s.a)),
+        lambda m, v, x: _mean(-np.log(np.exp(-((x - m) ** 2) / (2 * np.exp(v))) / np.sqrt(2 * np.pi * np.exp(v))), x),
+    ),
+    _likelihood("mse", lambda s: ((s.N, s.a), (s.N, s.a)), lambda y, t: ((y - t) ** 2).mean()),
+    _likelihood(
+        "gaussian_kl",
+        lambda s: ((s.N, s.a), (s.N, s.a)),
+        lambda m, v: _mean(0.5 * (m**2 + np.exp(v) - 1 - v), m),
+    ),
+    _side("cross_entropy", lambda: adversarial.cross_entropy(0.9), lambda l: _softplus(l) - 0.9 * l),
+    _side("least squares", lambda: adversarial._squares(1.0), lambda l: (l - 1) ** 2 / 2),
+    _side("linear", lambda: adversarial._linear(-1.0), lambda l: -l),
+    _side("hinge", lambda: adversarial._hinge(-1.0), lambda l: np.maximum(0, 1 - l)),
+    _side("minimax generator", lambda: adversarial.game("minimax").generator, lambda l: -_softplus(l)),
+)
