@@ -30,7 +30,7 @@ from ..arguments import contiguous, output
 from ..jit import WIDE, compiled
 from ..matmul import register_tile
 from ..pool import thread_count
-from . import tables
+from . import tables, thin
 from .definition import pad
 from .geometry import Pair, geometry
 
@@ -57,7 +57,7 @@ def forward(
     if g.kernel == g.stride == (1, 1):  # a matrix product as it stands
         register_tile.matmul(x.reshape(-1, c), w.reshape(c, m), out=y.reshape(-1, m))
     else:
-        gathered_product(x.reshape(-1), panels(w.reshape(-1, m)), y.reshape(-1), *tables.forward(n, g, c, m), m)
+        product(x, w.reshape(-1, m), y, *tables.forward(n, g, c, m))
     return y
 
 
@@ -83,7 +83,7 @@ def input_gradient(
     for phase in phases:
         taps = w[np.ix_(phase.rows, phase.columns)] if phase.offset.size else w[:0]  # (rows, columns, C, M)
         matrix = taps.swapaxes(2, 3).reshape(-1, c)  # (E, C)
-        gathered_product(dy.reshape(-1), panels(matrix), dx.reshape(-1), phase.start, phase.offset, phase.place, c)
+        product(dy, matrix, dx, phase.start, phase.offset, phase.place)
     return dx
 
 
@@ -103,15 +103,35 @@ def weight_gradient(
     n, c, m = x.shape[0], x.shape[3], dy.shape[3]
     dw = output(out, (*g.kernel, c, m), x.dtype, like=x)
     start, offset, _ = tables.forward(n, g, c, m)
-    wide = full_width(dy)  # (T, J WIDTH)
-    parts = empty((thread_count(), len(offset), wide.shape[1]), x.dtype)
-    gathered_outer_product(contiguous(pad(x, g)).reshape(-1), wide, parts, start, offset)
-    for i, part in enumerate(parts[:, :, :m].reshape(-1, *dw.shape)):
+    for i, part in enumerate(outer_product(contiguous(pad(x, g)), dy, start, offset)):
         if i > 0 or accumulate:
-            dw += part
+            dw += part.reshape(dw.shape)
         else:
-            dw[...] = part
+            dw[...] = part.reshape(dw.shape)
     return dw
+
+
+def product(x: Array, w: Array, y: Array, start: Array, offset: Array, place: Array) -> None:
+    """y at `place` from x at `start` and w (E, M), by the kernel that fits; x and y contiguous."""
+    x_flat, y_flat = x.reshape(-1), y.reshape(-1)
+    if thin.fits(w.shape[1], x.shape[3]):
+        thin.product(x_flat, contiguous(w.T), y_flat, start, offset[:: thin.LANES].copy(), place)
+    else:
+        gathered_product(x_flat, panels(w), y_flat, start, offset, place, w.shape[1])
+
+
+def outer_product(x: Array, dy: Array, start: Array, offset: Array) -> Array:
+    """The parts of dw, (threads, E, M), by the kernel that fits; x contiguous."""
+    m, threads = dy.shape[3], thread_count()
+    if thin.fits(m, x.shape[3]):
+        parts = empty((threads, m, len(offset)), x.dtype)
+        flat = contiguous(dy).reshape(-1, m)
+        thin.outer_product(x.reshape(-1), flat, parts, start, offset[:: thin.LANES].copy())
+        return parts.swapaxes(1, 2)
+    wide = full_width(dy)  # (T, J WIDTH)
+    parts = empty((threads, len(offset), wide.shape[1]), x.dtype)
+    gathered_outer_product(x.reshape(-1), wide, parts, start, offset)
+    return parts[:, :, :m]
 
 
 # ---- laying out

@@ -20,7 +20,7 @@ def convolutions(draw):
     """x's shape, w's shape and the keywords of a convolution whose kernel fits."""
     size = st.sampled_from((1, 2, 3, 5, 7, 8, 9, 13))
     n, h, w = draw(st.sampled_from((1, 2, 3))), draw(size), draw(size)
-    c, m = draw(st.sampled_from((1, 2, 3, 8, 17, 33))), draw(st.sampled_from((1, 3, 5, 31, 32, 33, 64, 65)))
+    c, m = draw(st.sampled_from((1, 2, 3, 16, 17, 33, 48))), draw(st.sampled_from((1, 3, 5, 31, 32, 33, 64, 65)))
     pair = lambda low, high: st.one_of(st.integers(low, high), st.tuples(st.integers(low, high), st.integers(low, high)))
     kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
     keywords = {"stride": draw(pair(1, 3)), "padding": draw(pair(0, 3)), "dilation": draw(pair(1, 3))}
@@ -130,9 +130,7 @@ def test_out_and_accumulate(mode):
 def test_non_contiguous_inputs(mode):
     keywords = {"stride": 1, "padding": 0}
     x, w, dy = arrays(Key(10), (2, 6, 5, 3), (2, 2, 3, 4), keywords)
-    far_x, far_w, far_dy = (
-        np.repeat(a, 2, axis=1)[:, ::2].transpose(3, 2, 1, 0).copy().transpose(3, 2, 1, 0) for a in (x, w, dy)
-    )
+    far_x, far_w, far_dy = (np.asfortranarray(a) for a in (x, w, dy))
     with rungs(mode):
         for got, expected in zip(all_three(far_x, far_w, far_dy, keywords), all_three(x, w, dy, keywords), strict=True):
             kernel_cases.check_close(got, expected)
