@@ -26,9 +26,21 @@ class Bijection(Layer):
 
 class ReversedCache(NamedTuple):
     z: Tree  # the chain's output: x comes back from it
-    key: Key | None
     train: bool
     version: int
+
+
+class NoNoise:
+    """Stands where a key is expected, and refuses to draw: an inverse would not know what was drawn."""
+
+    def at(self, *path: str | int) -> NoNoise:
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        raise TypeError(
+            "Chain(store=False): a layer in it draws noise, which its inverse would not know: the gradient would be that of "
+            "another function. Use store=True"
+        )
 
 
 class Chain(Composite, Bijection):
@@ -36,7 +48,7 @@ class Chain(Composite, Bijection):
 
     With `store=False` no activation is kept: the cache is the output, and backward walks the chain from its end, inverting one
     bijection, running it forward, then backward. Memory no longer grows with depth; the price is one more pass, and that x is
-    recovered to rounding. Such a chain refuses bijections with state, which would be read after it had moved.
+    recovered to rounding. Such a chain refuses state, which would be read after it had moved, and noise, which no inverse has.
     """
 
     def __init__(self, *bijections: Bijection, store: bool = True) -> None:
@@ -79,9 +91,10 @@ class Chain(Composite, Bijection):
         if self.store:
             return super().forward(x, train=train, key=key)
         self._refuse_state()
-        forget = There(lambda name, x, call: (self._call(name, x, call, train, key)[0], None))  # one cache lives at a time
+        no_noise: Any = None if key is None else NoNoise()
+        forget = There(lambda name, x, call: (self._call(name, x, call, train, no_noise)[0], None))  # one cache lives at a time
         z, logdet = self.wire(forget, x)
-        return (z, logdet), ReversedCache(z, key, train, self.tree_version)
+        return (z, logdet), ReversedCache(z, train, self.tree_version)
 
     def backward(self, dy: Tree, cache: Cache, *, need_dx: bool = True, param_grads: bool = True) -> Tree:
         if not isinstance(cache, ReversedCache):
@@ -90,12 +103,12 @@ class Chain(Composite, Bijection):
         (dz, dlogdet), z = dy, cache.z
         layers = list(self.bijections.layers.items())
         for i in reversed(range(len(layers))):
-            name, f = layers[i]
+            f = layers[i][1]
             need = need_dx or any(layer.can_learn for _, layer in layers[:i])
             if not need and not (param_grads and f.can_learn):
                 return None
             x, _ = f.inverse(z)  # type: ignore[attr-defined]
-            _, one = f.forward(x, train=cache.train, key=None if cache.key is None else cache.key.at(name, 0))
+            _, one = f.forward(x, train=cache.train)
             dz, z = f.backward((dz, dlogdet), one, need_dx=need, param_grads=param_grads), x
         return dz
 
@@ -120,7 +133,7 @@ class Chain(Composite, Bijection):
         """Second order wants every cache at once: one inverse, one forward."""
         self._check_fresh(cache)
         x, _ = self.inverse(cache.z)
-        return super().forward(x, train=cache.train, key=cache.key)[1]
+        return super().forward(x, train=cache.train)[1]
 
     def _check_fresh(self, cache: ReversedCache) -> None:
         if cache.version != self.tree_version:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from minigen.check import prove
-from minigen.layers import Bijection, Chain, Composite, Layer, Linear, Sequential, StaleCacheError, Tanh
+from minigen.layers import Bijection, Chain, Composite, Dropout, Layer, Linear, Sequential, StaleCacheError, Tanh
 from minigen.layers.bijection import ReversedCache
 from minigen.layers.tree import leaves, map_tree
 from minigen.models import Model, Objective
@@ -176,6 +176,14 @@ def test_what_would_be_read_after_it_has_moved_is_refused():
     flow = Chain(Coupling(Centred(2, 4)), store=False).initialise(Key(64), np.float64)
     with pytest.raises(TypeError, match=r"0.net \(Centred\) has state"):
         flow.forward(X)
+
+
+def test_noise_that_no_inverse_could_know_is_refused():
+    """In evaluation, where nothing is drawn, such a chain is as good as any."""
+    flow = Chain(Coupling(Sequential(Linear(2, 4), Dropout())), store=False).initialise(Key(65), np.float64)
+    with pytest.raises(TypeError, match="draws noise, which its inverse would not know"):
+        flow.forward(X, train=True, key=Key(66))
+    flow.forward(X, key=Key(66))
 
 
 @pytest.mark.parametrize("second_order", [False, True])
