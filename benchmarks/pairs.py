@@ -13,6 +13,8 @@ import numpy as np
 import torch
 
 from benchmarks import torch_steps
+from minigen.models.dcgan import DCGAN
+from minigen.models.gan import GAN, GANNoise
 from minigen.models.model import Model
 from minigen.models.objective import total
 from minigen.models.vae import VAE, ElboNoise
@@ -54,7 +56,54 @@ def vae(peer: Any) -> Pair:
     return Pair(model, peer, stream, first_losses)
 
 
-PAIRS: dict[str, Callable[[Any], Pair]] = {"vae": vae}
+def gan(peer: Any) -> Pair:
+    """100-256-512-1024-784 against 784-512-256-1."""
+    model = GAN((784,), Key(0))
+    G, D = peer.networks["generator"], peer.networks["discriminator"]
+    for theirs, ours in zip((G[0], G[2], G[4], G[6]), ("0", "2", "4", "out"), strict=True):
+        copy_linear(theirs, sub(model.generator, ours))
+    for theirs, ours in zip((D[0], D[2], D[4]), ("hidden1", "hidden2", "out"), strict=True):
+        copy_linear(theirs, sub(model.discriminator, ours))
+    return game(peer, model, peer.batch.numpy())
+
+
+def dcgan(peer: Any) -> Pair:
+    """28x28x1; where the peer flattens (C, H, W), we flatten (H, W, C)."""
+    model = DCGAN((28, 28, 1), Key(0))
+    G, D = peer.networks["generator"], peer.networks["discriminator"]
+    dense = G[0].weight.detach().numpy().reshape(128, 7, 7, 100).transpose(3, 1, 2, 0)  # (100, 7, 7, 128)
+    sub(model.generator, "dense").params["W"][...] = dense.reshape(100, -1)
+    copy_conv(G[4], sub(model.generator, "conv1"))
+    copy_conv(G[7], sub(model.generator, "conv2"))
+    copy_conv(D[0], sub(model.discriminator, "conv1"))
+    copy_conv(D[2], sub(model.discriminator, "conv2"))
+    out = D[6].weight.detach().numpy().reshape(128, 7, 7).transpose(1, 2, 0)  # (7, 7, 128)
+    sub(model.discriminator, "out").params["W"][...] = out.reshape(-1, 1)
+    sub(model.discriminator, "out").params["b"][...] = D[6].bias.detach().numpy()
+    return game(peer, model, np.ascontiguousarray(peer.batch.numpy().transpose(0, 2, 3, 1)))
+
+
+def game(peer: Any, model: GAN, batch: Any) -> Pair:
+    """What the two games have in common: both losses at the same latents."""
+    model.start(rate=peer.rate, steps=0)
+    z = Key(1).normal((len(batch), model.latents))
+
+    def first_losses() -> dict[str, tuple[float, float]]:
+        noise = GANNoise(z, Key(1))
+        ours = {o.name: float(total(o(model, batch, noise, backward=False)[0])) for o in model.objectives}
+        with torch.no_grad():
+            theirs = peer.losses(torch_steps.Replay([torch.from_numpy(z)]))
+        return {name: (ours[name], float(theirs[name])) for name in ours}
+
+    return Pair(model, peer, Steps(model, batch), first_losses)
+
+
+PAIRS: dict[str, Callable[[Any], Pair]] = {"vae": vae, "gan": gan, "dcgan": dcgan}
+
+
+def sub(network: Any, name: str) -> Any:
+    """A layer of a Sequential."""
+    return network[name]
 
 
 class Steps:
@@ -71,6 +120,13 @@ class Steps:
 def copy_linear(theirs: Any, ours: Any) -> None:
     """nn.Linear -> Linear."""
     ours.params["W"][...] = theirs.weight.detach().numpy().T
+    if theirs.bias is not None:
+        ours.params["b"][...] = theirs.bias.detach().numpy()
+
+
+def copy_conv(theirs: Any, ours: Any) -> None:
+    """nn.Conv2d (M, C, kh, kw) -> (kh, kw, C, M), nn.ConvTranspose2d (C, M, kh, kw) -> (kh, kw, M, C): one transposition."""
+    ours.params["W"][...] = theirs.weight.detach().numpy().transpose(2, 3, 1, 0)
     if theirs.bias is not None:
         ours.params["b"][...] = theirs.bias.detach().numpy()
 

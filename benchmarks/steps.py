@@ -1,8 +1,8 @@
 """Training-step speed against PyTorch: `python -m benchmarks.steps [CONFIG ...] [--json]`.
 
 For every configuration the two sides get the same batch, the same weights and, once, the same noise; their first losses must
-agree to 1e-5 and their numbers of live parameters exactly, or nothing is timed. Then their steps alternate (see `guard.py`). The
-peer runs eagerly, at the faster of its two memory formats. ratio = our time / PyTorch's; below 1 we are faster.
+agree to 1e-5 and their numbers of live parameters exactly, or nothing is timed. Then their steps alternate (see `guard.py`).
+The peer runs eagerly, at the faster of its two memory formats. ratio = our time / PyTorch's; below 1 we are faster.
 """
 
 from __future__ import annotations
