@@ -37,7 +37,7 @@ class AttentionCache(NamedTuple):
     k: Array  # (N, h, S, d)
     v: Array  # (N, h, S, d)
     p: Array  # (N, h, T, S)
-    shapes: tuple[Shape, ...]  # of q, k and v as they came
+    shapes: tuple[Shape, Shape]  # of q, and of k and v, as they came
 
 
 class ScaledDotProduct(Layer):
@@ -56,20 +56,19 @@ class ScaledDotProduct(Layer):
         N, *positions, C = x.shape
         return x.reshape(N, math.prod(positions), self.heads, C // self.heads).swapaxes(1, 2)
 
-    def probabilities(self, q: Array, k: Array) -> Array:
+    def probabilities(self, q: Array, k: Array, causal: bool) -> Array:
         """p (N, h, T, S). Shifting s by the largest one of a query changes nothing and keeps e^s from overflowing."""
         s = q @ k.swapaxes(2, 3) / math.sqrt(q.shape[3])
-        if self.causal and q.shape[2] > 1:
+        if causal:
             s = np.where(array_module(q).tri(*s.shape[2:], dtype=bool), s, -math.inf)
         p = np.exp(s - s.real.max(-1, keepdims=True))
         return p / p.sum(-1, keepdims=True)
 
     def forward(self, x: Three, *, train: bool = False, key: Key | None = None) -> tuple[Array, AttentionCache]:
-        shapes = tuple(part.shape for part in x)
-        self._check(shapes)
+        self._check(*(part.shape for part in x))
         q, k, v = (self.apart(part) for part in x)
-        p = self.probabilities(q, k)
-        return together(p @ v, shapes[0]), AttentionCache(q, k, v, p, shapes)
+        p = self.probabilities(q, k, self.causal)
+        return together(p @ v, x[0].shape), AttentionCache(q, k, v, p, (x[0].shape, x[1].shape))
 
     def backward(self, dy: Array, cache: AttentionCache, *, need_dx: bool = True, param_grads: bool = True) -> Three | None:
         if not need_dx:
@@ -79,7 +78,7 @@ class ScaledDotProduct(Layer):
         dv = p.swapaxes(2, 3) @ dy
         ds = p * centred(dy @ v.swapaxes(2, 3), p)
         dq, dk = scale * (ds @ k), scale * (ds.swapaxes(2, 3) @ q)
-        return together(dq, shapes[0]), together(dk, shapes[1]), together(dv, shapes[2])
+        return together(dq, shapes[0]), together(dk, shapes[1]), together(dv, shapes[1])
 
     def jvp(self, x_dot: Three, cache: AttentionCache, *, move_params: bool = False) -> tuple[Array, AttentionCache]:
         q, k, v, p, shapes = cache
@@ -114,7 +113,7 @@ class ScaledDotProduct(Layer):
         ds, ds_dot = p * c, p_dot * c + p * c_dot
         dq_dot = scale * (ds_dot @ k + ds @ k_dot)
         dk_dot = scale * (ds_dot.swapaxes(2, 3) @ q + ds.swapaxes(2, 3) @ q_dot)
-        return dx, (together(dq_dot, shapes[0]), together(dk_dot, shapes[1]), together(dv_dot, shapes[2]))
+        return dx, (together(dq_dot, shapes[0]), together(dk_dot, shapes[1]), together(dv_dot, shapes[1]))
 
     # ---- one position at a time: the memory holds the keys and values of all positions before
 
@@ -126,10 +125,9 @@ class ScaledDotProduct(Layer):
         if memory:  # copying what is there costs no more than the attention to it
             k, v = np.concatenate((memory["k"], k), 2), np.concatenate((memory["v"], v), 2)
         memory.update(k=k, v=v)
-        return together(self.probabilities(q, k) @ v, x_t[0].shape)
+        return together(self.probabilities(q, k, False) @ v, x_t[0].shape)
 
-    def _check(self, shapes: tuple[Shape, ...]) -> None:
-        q, k, v = shapes
+    def _check(self, q: Shape, k: Shape, v: Shape) -> None:
         if min(len(q), len(k)) < 3 or k != v or q[0] != k[0] or q[-1] != k[-1] or not math.prod((*q[1:], *k[1:])):
             fault = "q must be (N, ..., C), and k and v of one shape (N, ..., C) with q's rows and channels"
         elif q[-1] % self.heads:

@@ -21,6 +21,7 @@ from ..kernels import conv2d
 from ..random import Key
 from .conv2d import ConvCache, Convolution
 from .initialisers import fan_in_uniform
+from .tree import map_tree
 from .vector import Initialiser, Spec
 
 
@@ -97,7 +98,7 @@ class Conv1d(Convolution):
 
     def backward(self, dy: Array, cache: ConvCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
         dx = super().backward(dy[:, None], cache, need_dx=need_dx, param_grads=param_grads)
-        return None if dx is None else dx[:, 0]
+        return map_tree(lambda d: d[:, 0], dx)
 
     def jvp(self, x_dot: Array, cache: ConvCache, *, move_params: bool = False) -> tuple[Array, ConvCache]:
         y_dot, tangents = super().jvp(x_dot[:, None], cache, move_params=move_params)
@@ -114,8 +115,8 @@ class Conv1d(Convolution):
         param_grads: bool = True,
     ) -> tuple[Array | None, Array | None]:
         options = {"need_dx": need_dx, "param_grads": param_grads}
-        dx, dx_dot = super().backward_jvp(dy[:, None], dy_dot[:, None], cache, tangents, **options)
-        return (None, None) if dx is None or dx_dot is None else (dx[:, 0], dx_dot[:, 0])
+        both = super().backward_jvp(dy[:, None], dy_dot[:, None], cache, tangents, **options)
+        return map_tree(lambda d: d[:, 0], both)
 
     # ---- one position at a time
 
@@ -128,8 +129,7 @@ class Conv1d(Convolution):
     def advance(self, x_t: Array, memory: Any) -> Array:
         w, length = self.weights(), self.reach + 1
         memory.last[memory.t % length] = x_t
-        y_t = zeros((len(x_t), self.outputs), x_t.dtype, like=x_t)
-        for i in range(self.kernel):
-            y_t += memory.last[(memory.t - self.reach + i * self.dilation) % length] @ w.W[i]
+        seen = (memory.last[(memory.t - self.reach + i * self.dilation) % length] for i in range(self.kernel))
+        y_t: Any = sum(x @ w.W[i] for i, x in enumerate(seen))
         memory.t += 1
         return y_t + w.b if self.bias else y_t
