@@ -71,7 +71,7 @@ class Ladder:
         return self.load(self.numba if fits else self.definition)
 
     def _numba_fits(self, work: int, arrays: tuple[Any, ...]) -> bool:
-        if _mode == "definition" or work == 0 or not all(type(x) is np.ndarray for x in arrays):
+        if _mode == "definition" or not all(type(x) is np.ndarray and x.size for x in arrays):
             return False
         dtype = arrays[0].dtype
         if any(x.dtype != dtype for x in arrays):

@@ -8,7 +8,8 @@ thread. That is kept for the life of the process: to switch it back and forth wo
 
 For the same reason Numba's pool is asked to sleep between loops, not to spin (OpenMP's wait policy). That costs some
 microseconds per loop. Without it a program next to another busy one loses a slice of time at every loop: on two busy cores a
-small matrix product was measured to take 12 to 30 ms, and 0.05 ms with sleeping threads.
+small matrix product was measured to take 12 to 30 ms, and 0.05 ms with sleeping threads. OpenMP reads its policy when it is
+loaded: where another library (PyTorch) has loaded it before, set OMP_WAIT_POLICY=PASSIVE for the whole process.
 
 A library that is loaded after that moment with a BLAS of its own has its own pool, until `close_other_pools` is called again.
 """

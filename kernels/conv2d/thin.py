@@ -4,9 +4,9 @@
     dw[e, m] = sum over t of x[start[t] + offset[e]] dy[t, m]           M <= FEW
 
 The tiles of `direct.py` hold COLUMNS channels of the result, and with one channel all but one of them would be thrown away.
-Here the vectors lie along the input's channels instead: LANES neighbours of x are loaded at once and multiplied by LANES weights
-(forward) or by one number of dy (weight gradient), and only at the end of the first sum are the lanes added up. That needs runs
-of LANES numbers that are neighbours in x, which is so when its channels are a multiple of LANES; `fits` says when.
+Here the vectors lie along the input's channels instead: LANES neighbours of x are loaded at once and multiplied by LANES
+weights (forward) or by one number of dy (weight gradient), and only at the end of the first sum are the lanes added up. That
+needs runs of LANES numbers that are neighbours in x: its channels must be a multiple of LANES.
 
 Legend: T pixels, E taps with their channels, M output channels, chunk (E / LANES,) the offset of every LANES-th of the E.
 """
