@@ -30,6 +30,7 @@ class Recipe:
     lesson: str  # the number of the lesson that derives it
     options: Mapping[str, Any] = field(default_factory=dict)  # arguments of the model, with their defaults
     objectives: tuple[str, ...] = ()  # their names, as `minigen list` shows them without making the model
+    by_data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # data set -> what differs on it: steps, options ...
 
 
 class Model:

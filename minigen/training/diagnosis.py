@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -37,13 +37,25 @@ def explain(model: Model, batch: Any, key: Key, terms: Mapping[str, float], befo
     return "; ".join([", ".join(bad) or "a gradient is not finite", *found])
 
 
-def _first_bad(model: Model, objective: Any, batch: Any, key: Key) -> str | None:
+def first_bad_layer(model: Model, compute: Callable[[], Any]) -> str | None:
+    """Which layer puts out the first value that is not finite while `compute` runs; None where none does."""
     try:
         with watch():
-            noise = objective.draw(model, batch, key)
-            terms, _ = objective(model, batch, noise, backward=False)
+            compute()
     except NotFiniteError as error:
-        return f"objective {objective.name!r}: the first layer that put out such a value is {_path(model, error.layer)}"
+        return f"the first layer that put out such a value is {_path(model, error.layer)}"
+    return None
+
+
+def _first_bad(model: Model, objective: Any, batch: Any, key: Key) -> str | None:
+    terms: dict[str, Any] = {}
+
+    def compute() -> None:
+        noise = objective.draw(model, batch, key)
+        terms.update(objective(model, batch, noise, backward=False)[0])
+
+    if (layer := first_bad_layer(model, compute)) is not None:
+        return f"objective {objective.name!r}: {layer}"
     bad = [name for name, value in terms.items() if not np.isfinite(value)]
     return f"objective {objective.name!r}: every layer's output is finite, the loss's term {bad[0]!r} is not" if bad else None
 

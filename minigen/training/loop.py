@@ -12,11 +12,12 @@ import numpy as np
 from ..backend import Array, empty_like, workspace
 from . import log
 from .curves import draw_curves
-from .diagnosis import explain
+from .diagnosis import explain, first_bad_layer
 from .errors import NotFiniteRunError
 from .evaluation import Figures, batch_of, evaluate
 from .interrupts import Interrupts
 from .pictures import save_grid
+from .state import arrays_of, not_finite
 
 if TYPE_CHECKING:
     from .run import Run
@@ -81,7 +82,7 @@ class _Loop:
         self.before[...] = model.theta
         terms = {name: float(value) for name, value in model.step(batch, key).items()}
         if not all(map(math.isfinite, terms.values())):
-            raise self._not_finite(explain(model, batch, key, terms, self.before))
+            raise self._not_finite(f"in step {run.step + 1}", explain(model, batch, key, terms, self.before))
         run.step += 1
         run.log.add(terms)
 
@@ -98,12 +99,11 @@ class _Loop:
             self._draw_pictures()
             self._draw_curves()
 
-    def _not_finite(self, why: str) -> NotFiniteRunError:
+    def _not_finite(self, when: str, why: str) -> NotFiniteRunError:
         saved, rate = self.run.saved_step, self.settings.rate
         kept = "No checkpoint was written" if saved is None else f"The checkpoint of step {saved} is kept"
         return NotFiniteRunError(
-            f"step {self.run.step + 1} of {self.settings.model}: {why}. {kept}. "
-            f"Try a lower learning rate: --rate {rate / 10:g} (it was {rate:g})"
+            f"{self.settings.model}, {when}: {why}. {kept}. Try a lower learning rate: --rate {rate / 10:g} (it was {rate:g})"
         )
 
     # ---- what a run leaves behind
@@ -121,10 +121,16 @@ class _Loop:
     def _evaluate(self, kind: str) -> Figures:
         run = self.run
         rows = run.rows_of_test(None if kind == "test" else HELD_OUT_ROWS)
-        figures = evaluate(self.model, run.splits.test, rows, run.key.at("evaluation"), device=self.settings.device)
+
+        def compute() -> Figures:
+            return evaluate(self.model, run.splits.test, rows, run.key.at("evaluation"), device=self.settings.device)
+
+        figures = compute()
         bad = [name for name, value in figures.values.items() if not math.isfinite(value)]
         if bad:
-            raise self._not_finite(f"the held-out figure {bad[0]!r} is {figures.values[bad[0]]}")
+            found = [f"the held-out figure {bad[0]!r} is not finite", first_bad_layer(self.model, compute)]
+            found.append(f"the array {name} is not finite" if (name := not_finite(arrays_of(self.model))) else None)
+            raise self._not_finite(f"after step {run.step}", "; ".join(filter(None, found)))
         run.log.write(kind, run.step, rows=figures.rows, figures=figures.values, standard_errors=figures.errors)
         return figures
 
@@ -146,7 +152,7 @@ class _Loop:
         try:
             self.run.save()
         except NotFiniteRunError as error:
-            raise self._not_finite(str(error)) from None
+            raise self._not_finite(f"after step {self.run.step}", str(error)) from None
         self.saved = time.monotonic()
 
     def _bar(self) -> Any:

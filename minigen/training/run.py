@@ -164,7 +164,7 @@ class Run:
         """Writes the checkpoint. Raises NotFiniteRunError where an array is not finite: what is saved can always go on."""
         arrays = arrays_of(self.model)
         if (bad := not_finite(arrays)) is not None:
-            raise NotFiniteRunError(f"step {self.step}: {bad} holds a value that is not finite")
+            raise NotFiniteRunError(f"the array {bad} is not finite")
         numbers = {
             "settings": self.settings.as_json(),
             "shape": list(self.splits.train.shape),

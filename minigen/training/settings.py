@@ -49,18 +49,22 @@ class Settings:
 
 
 def from_recipe(name: str, recipe: Recipe, given: Mapping[str, Any], *, steps_of_epochs: int | None = None) -> Settings:
-    """The settings of a new run: the recipe's, except where `given` has a value that is not None."""
+    """The settings of a new run: the recipe's for its data, except where `given` has a value that is not None."""
     chosen = {key: value for key, value in given.items() if value is not None}
-    steps = steps_of_epochs if steps_of_epochs is not None else chosen.get("steps", recipe.steps)
+    data = chosen.get("data", recipe.data[0])
+    special = recipe.by_data.get(data, {})
+    usual = {"steps": recipe.steps, "batch": recipe.batch, "rate": recipe.rate, "seed": 0, "device": "cpu", **special}
+    chosen = {**usual, **chosen}
+    steps = chosen["steps"] if steps_of_epochs is None else steps_of_epochs
     return Settings(
         model=name,
-        data=chosen.get("data", recipe.data[0]),
+        data=data,
         steps=steps,
-        batch=chosen.get("batch", recipe.batch),
-        rate=float(chosen.get("rate", recipe.rate)),
-        seed=chosen.get("seed", 0),
-        device=chosen.get("device", "cpu"),
-        options={**recipe.options, **chosen.get("options", {})},
+        batch=chosen["batch"],
+        rate=float(chosen["rate"]),
+        seed=chosen["seed"],
+        device=chosen["device"],
+        options={**recipe.options, **special.get("options", {}), **(given.get("options") or {})},
         data_options=chosen.get("data_options", {}),
         log_every=max(1, steps // LINES),
         evaluate_every=max(1, steps // EVALUATIONS),

@@ -5,7 +5,7 @@ import pytest
 from minigen.models.vae import VAE
 from minigen.training import Run, loop
 
-SMALL = {"batch": 16, "options": {"hidden": 8, "latents": 3}, "data_options": {"rows": 60}}
+SMALL = {"batch": 16, "rate": 1e-3, "options": {"hidden": 8, "latents": 3}, "data_options": {"rows": 60}}
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from minigen.training import Run, loop
 VAE.pictures = lambda self, batch, key: {}
 loop.draw_curves = lambda *args, **kwargs: None
 folder = Path(sys.argv[1])
-small = dict(steps=400, batch=16, options=dict(hidden=8, latents=3), data_options=dict(rows=60))
+small = dict(steps=250, batch=16, rate=1e-3, options=dict(hidden=8, latents=3), data_options=dict(rows=60))
 run = Run.resume(folder) if (folder / "config.json").exists() else Run.create("vae", out=folder, **small)
 print("ready", flush=True)
 run.train(checkpoint_seconds=0.05)
@@ -183,7 +183,7 @@ def test_other_data_are_refused(make):
     run.train()
     train, test = run.splits
     train.images[7, 5, 5] ^= 1
-    with pytest.raises(RunError, match="the data glyphs is not what .* was trained on"):
+    with pytest.raises(RunError, match=r"the data glyphs is not what .* was trained on"):
         Run.resume(run.folder, data=(train, test))
 
 
