@@ -9,6 +9,9 @@ from .model import Model, Recipe
 from .objective import Forwards, Objective, Terms, total
 
 _MODELS = {
+    "autoencoder": "autoencoder:Autoencoder",
+    "conv_autoencoder": "conv_autoencoder:ConvAutoencoder",
+    "denoising_autoencoder": "denoising_autoencoder:DenoisingAutoencoder",
     "vae": "vae:VAE",
     "conv_vae": "conv_vae:ConvVAE",
 }

@@ -1,4 +1,4 @@
-"""The autoencoder, dense: 784-64-784. Compress an image to a code, and pay for what does not come back.
+"""The autoencoder, dense: 784-64-784. Reduce an image to a code, and pay for what does not come back.
 
     x -- encoder --> code -- decoder --> logits -- sigmoid --> y;      loss = sum over pixels of (y - x)^2, averaged over images
 
@@ -11,6 +11,7 @@ N batch, K codes, "..." the axes of an image, P pixels.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,7 +43,7 @@ class Reconstruction(Objective):
     name, updates = "reconstruction", ("encoder", "decoder")
 
     def draw(self, model: Autoencoder, batch: Array, key: Key, forwards: Forwards | None = None) -> ReconstructionNoise:
-        return ReconstructionNoise(model.corrupt(batch, key.at("corrupt")))
+        return ReconstructionNoise(corrupted=model.corrupt(batch, key.at("corrupt")))
 
     def __call__(
         self,
@@ -67,8 +68,17 @@ class Reconstruction(Objective):
         return {"squared_error": pixels * error}, {"encoder": encoded, "decoder": (y, decoder_cache)}
 
 
+def mean_squares(y: Array, x: Array) -> Array:
+    """The mean over each row of (y - x)^2: (N, ...), (N, ...) -> (N,)."""
+    error = (y - x).reshape(len(x), -1)
+    return (error * error).mean(1)
+
+
 class Autoencoder(Model):
-    """One layer to the code (LeakyReLU), one layer back (sigmoid)."""
+    """One layer to the code (LeakyReLU, of which no unit can die), one layer back (sigmoid).
+
+    `hidden` > 0 puts a layer of that width between image and code, on both sides. `linear` leaves out all that bends.
+    """
 
     name = "autoencoder"
     recipe = Recipe(
@@ -76,27 +86,43 @@ class Autoencoder(Model):
         data=("glyphs", "mnist", "fashion_mnist"),
         batch=128,
         steps=4000,
-        rate=1e-3,
+        rate=2e-3,
         lesson="01",
-        options={"codes": 64, "linear": False},
+        options={"codes": 64, "hidden": 0, "linear": False},
+        objectives=("reconstruction",),
     )
+    unit = "squared error"
     encoder: Layer
     decoder: Layer
 
-    def __init__(self, shape: Shape, key: Key, dtype: DTypeLike = np.float32, *, codes: int = 64, linear: bool = False) -> None:
-        self.shape, self.codes, self.linear = shape, codes, linear
+    def __init__(
+        self,
+        shape: Shape,
+        key: Key,
+        dtype: DTypeLike = np.float32,
+        *,
+        codes: int = 64,
+        hidden: int = 0,
+        linear: bool = False,
+    ) -> None:
+        self.shape, self.codes, self.hidden, self.linear = shape, codes, hidden, linear
         encoder, decoder = self.networks()
         super().__init__(key, dtype, encoder=encoder, decoder=decoder)
         self.objectives = (Reconstruction(),)
 
     def networks(self) -> tuple[Layer, Layer]:
         """The encoder (N, *shape) -> (N, K) and the decoder (N, K) -> (N, *shape)."""
-        pixels = math.prod(self.shape)
-        encoder = Sequential(flat=Flatten(), code=Linear(pixels, self.codes))
-        decoder = Sequential(out=Linear(self.codes, pixels), shape=Reshape(*self.shape))
-        if not self.linear:
-            encoder.layers["leaky"] = LeakyReLU(0.2)
-            decoder.layers["sigmoid"] = Sigmoid()
+        widths = [math.prod(self.shape), *([self.hidden] if self.hidden else []), self.codes]
+        encoder, decoder = Sequential(flat=Flatten()), Sequential()
+        for i, (wide, narrow) in enumerate(pairwise(widths), 1):
+            encoder.layers[f"linear{i}"] = Linear(wide, narrow)
+            if not self.linear:
+                encoder.layers[f"leaky{i}"] = LeakyReLU(0.2)
+        for i, (narrow, wide) in enumerate(pairwise(widths[::-1]), 1):
+            decoder.layers[f"linear{i}"] = Linear(narrow, wide)
+            if not self.linear:
+                decoder.layers[f"bend{i}"] = LeakyReLU(0.2) if i < len(widths) - 1 else Sigmoid()
+        decoder.layers["shape"] = Reshape(*self.shape)
         return encoder, decoder
 
     def corrupt(self, x: Array, key: Key) -> Array:
@@ -137,15 +163,19 @@ class Autoencoder(Model):
         return self.decode((1 - t) * ends[0] + t * ends[1])
 
     def evaluate(self, batch: Any, key: Key) -> Terms:
+        """The squared error of an image, and of a pixel: its mean squared error."""
         terms = super().evaluate(batch, key)
-        return terms | {"mse": terms["squared_error"] / math.prod(self.shape)}
+        return terms | {"per_pixel": terms["squared_error"] / math.prod(self.shape)}
 
     def pictures(self, batch: Any, key: Key) -> dict[str, Array]:
-        x = self.batch_of(batch)[:32]
+        """Rows of images: what went in, what the encoder saw where that differs, what came back; and ways from image to image."""
+        x = self.batch_of(batch)
+        x = x[: min(32, len(x) // 8 * 8)]
+        if not len(x):
+            return {}
         seen = self.corrupt(x, key)
-        back = np.clip(self.reconstruct(seen), 0, 1)
-        strips = (x, back) if seen is x else (x, seen, back)  # in groups of rows: what it was, what was seen, what came back
-        groups = [strip.reshape(-1, 8, *self.shape) for strip in strips]
-        pictures = {"reconstructions": np.stack(groups, 1).reshape(-1, 8, *self.shape)}
-        pictures["interpolation"] = np.clip(np.stack([self.interpolate(x[2 * i], x[2 * i + 1], 8) for i in range(8)]), 0, 1)
-        return pictures
+        strips = (x, self.reconstruct(x)) if seen is x else (x, seen, self.reconstruct(seen))
+        groups = np.stack([strip.reshape(-1, 8, *self.shape) for strip in strips], 1)
+        ways = [self.interpolate(x[i], x[i + 1], 8) for i in range(0, len(x), 2)]
+        pictures = {"reconstructions": groups.reshape(-1, 8, *self.shape), "interpolation": np.stack(ways)}
+        return {name: grid.clip(0, 1) for name, grid in pictures.items()}
