@@ -33,7 +33,7 @@ class Sizes(NamedTuple):
         return Key(self.seed).at("ids").integers(below, shape)
 
 
-SMALL = Sizes(N=3, a=4, b=5, c=2, h=4, w=5, T=3, seed=0)
+SMALL = Sizes(N=3, a=5, b=4, c=2, h=6, w=7, T=8, seed=0)  # all different: exchanged axes are noticed
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..layers.augment import Brightness, Contrast, Cutout, RandomCrop, RandomFlip, RandomShift, Saturation
 from ..layers.conv1d import Conv1d
 from ..layers.conv2d import Conv2d, ConvTranspose2d
 from ..layers.elementwise import Tanh
@@ -94,4 +95,18 @@ IMAGE_CASES: tuple[Case, ...] = (
         lambda s: Conv1d(s.a, s.b, 2, causal=True, bias=False).compute("W", Tanh()),
         sequence,
     ),
+    Case("RandomShift", RandomShift, lambda s: RandomShift(2), image, reference=plain.same),
+    Case("RandomCrop", RandomCrop, lambda s: RandomCrop(2, padding=s.c), image, reference=plain.middle),
+    Case(
+        "RandomCrop of a part",
+        RandomCrop,
+        lambda s: RandomCrop(3),
+        lambda s: (s.N, 5, 7, s.a),
+        reference=lambda _, x: x[:, 1:4, 2:5],
+    ),
+    Case("RandomFlip", RandomFlip, lambda s: RandomFlip(), image, reference=plain.same),
+    Case("Cutout", Cutout, lambda s: Cutout(2), image, reference=plain.same),
+    Case("Brightness", Brightness, lambda s: Brightness(), image, reference=plain.same),
+    Case("Contrast", Contrast, lambda s: Contrast(), image, reference=plain.same),
+    Case("Saturation", Saturation, lambda s: Saturation(), image, reference=plain.same),
 )

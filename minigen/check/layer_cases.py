@@ -27,6 +27,7 @@ from ..layers.shape import Flatten, Reshape
 from ..layers.softmax import Softmax
 from ..layers.spectral_norm import SpectralNorm
 from ..layers.weight_norm import WeightNorm
+from ..random import Key
 from . import plain
 from .case import Case, image, rows, sequence
 from .examples import Braid, Careless, Centred, Drift, Standing, Warp
@@ -185,10 +186,30 @@ LAYER_CASES: tuple[Case, ...] = (
         "SpectralNorm by itself",
         Standing,
         lambda s: Standing((s.a, s.b)),
-        lambda s: (s.a, s.b),
+        lambda s: 0.1 * Key(s.seed).normal((s.a, s.b), np.float64),
         _WEIGHT,
         reference=plain.spectral_norm,
         committed=plain.power_iteration,
+    ),
+    Case(
+        "EqualisedRate of a given fan-in",
+        EqualisedRate,
+        lambda s: Linear(s.a, s.b).compute("W", EqualisedRate(1.0, fan_in=9)),
+        rows,
+        reference=lambda l, x: x @ l.params["W"] / 3 + l.params["b"],
+    ),
+    Case(
+        "ScaledDotProduct of two positions",
+        ScaledDotProduct,
+        lambda s: ScaledDotProduct(causal=True),
+        lambda s: ((s.N, 2, s.a),) * 3,
+        reference=plain.attention,
+    ),
+    Case(
+        "ScaledDotProduct of large scores",
+        ScaledDotProduct,
+        lambda s: ScaledDotProduct(causal=True),
+        lambda s: tuple(100 * Key(s.seed).at(i).normal((s.N, 2, s.a), np.float64) for i in range(3)),
     ),
     Case("SpectralNorm of Linear", SpectralNorm, lambda s: Linear(s.a, s.b).compute("W", SpectralNorm()), rows),
     Case("SpectralNorm of Conv2d", SpectralNorm, lambda s: Conv2d(s.a, s.b, 2).compute("W", SpectralNorm()), image),

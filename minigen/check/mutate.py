@@ -94,10 +94,14 @@ def _of_module(module: types.ModuleType) -> Iterator[Target]:
             continue
         reached = _reached(cls, module)
         for name in [n for n in vars(cls) if n in METHODS or n in reached]:
-            if _function_of(vars(cls)[name]) is not None:
+            if not _is_guard(name) and _function_of(vars(cls)[name]) is not None:
                 yield Target(module.__name__, cls.__name__, name, users)
         for name in reached:
-            if inspect.isfunction(getattr(module, name, None)) and getattr(module, name).__module__ == module.__name__:
+            if (
+                not _is_guard(name)
+                and inspect.isfunction(getattr(module, name, None))
+                and getattr(module, name).__module__ == module.__name__
+            ):
                 helpers.setdefault(name, {}).update(dict.fromkeys(users))
     for name, cases in helpers.items():
         yield Target(module.__name__, "", name, tuple(cases))
@@ -138,6 +142,11 @@ def _of_losses(module: types.ModuleType) -> Iterator[Target]:
             yield Target(module.__name__, "", name, own or names)
         elif inspect.isclass(thing) and thing.__module__ == module.__name__:
             yield from (Target(module.__name__, name, m, names) for m in ("__call__", "dot") if m in vars(thing))
+
+
+def _is_guard(name: str) -> bool:
+    """Functions that only raise errors are not broken."""
+    return name.lstrip("_").startswith("check")
 
 
 def _function_of(thing: Any) -> types.FunctionType | None:

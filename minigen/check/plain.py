@@ -15,6 +15,19 @@ import numpy as np
 from ..backend import Array
 
 
+def same(_: Any, x: Array) -> Array:
+    """x: what an augmentation does outside training."""
+    return x
+
+
+def middle(layer: Any, x: Array) -> Array:
+    """The window in the middle of the framed image."""
+    p, size = layer.padding, layer.size
+    framed = np.pad(x, ((0, 0), (p, p), (p, p), (0, 0)))
+    top, left = (framed.shape[1] - size) // 2, (framed.shape[2] - size) // 2
+    return framed[:, top : top + size, left : left + size]
+
+
 def softmax(_: Any, x: Array) -> Array:
     """e^x / sum e^x, without shifting."""
     y: Array = np.exp(x) / np.exp(x).sum(-1, keepdims=True)

@@ -168,11 +168,20 @@ class Subject:
             setattr(other, name, map_tree(lambda leaf: leaf.astype(dtype), getattr(self, name)))
         return other
 
-    @property
+    @cached_property
+    def needs_key(self) -> bool:
+        """Whether forward refuses to go without a key."""
+        try:
+            self.layer.forward(self.x, train=self.train)
+        except ValueError:
+            return True
+        return False
+
+    @cached_property
     def draws_noise(self) -> bool:
-        """Whether another key gives another output."""
+        """Whether forward needs a key, or gives another output with another one."""
         other, _ = self.layer.forward(self.x, train=self.train, key=self.key.at("another"))
-        return any(not np.array_equal(a, b) for a, b in zip(leaves(other), leaves(self.y), strict=True))
+        return self.needs_key or any(not np.array_equal(a, b) for a, b in zip(leaves(other), leaves(self.y), strict=True))
 
 
 def imag(tree: Tree) -> Tree:
