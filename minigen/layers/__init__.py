@@ -2,6 +2,7 @@
 
 from .activations import ELU, GELU, SELU, Mish, Softsign
 from .attention import MultiHeadAttention, ScaledDotProduct
+from .augment import Brightness, Contrast, Cutout, RandomCrop, RandomFlip, RandomShift, Saturation
 from .batch_norm import BatchNorm
 from .bijection import Bijection, Chain
 from .combine import Concatenate, Split, Sum
@@ -36,12 +37,15 @@ __all__ = [
     "BatchNorm",
     "Bijection",
     "BilinearUpsample",
+    "Brightness",
     "Chain",
     "Composite",
     "Concatenate",
+    "Contrast",
     "Conv1d",
     "Conv2d",
     "ConvTranspose2d",
+    "Cutout",
     "DepthToSpace",
     "Dropout",
     "Elementwise",
@@ -64,9 +68,13 @@ __all__ = [
     "NearestUpsample",
     "NotFiniteError",
     "Params",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomShift",
     "ReLU",
     "Reshape",
     "Residual",
+    "Saturation",
     "ScaledDotProduct",
     "Sequential",
     "SiLU",
