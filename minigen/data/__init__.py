@@ -3,21 +3,27 @@
 `load("glyphs")` gives a `Dataset`, `Batches(data, 64, Key(0))` the endless batches of a run, `names()` all that can be loaded.
 """
 
-from . import glyphs, image_folder, mnist  # noqa: F401  each of these files registers its data sets
+from . import binarized_mnist, fashion_mnist, glyphs, image_folder, mnist, points  # noqa: F401  each of these registers its data sets
 from .batches import Batch, Batches
-from .dataset import DataError, Dataset, as_floats, check_images
+from .dataset import DataError, Dataset, Redrawn, as_floats, check_images
+from .densities import DENSITIES, Density, Modes, density
 from .glyphs import Glyphs
 from .registry import Entry, describe, load, names, register
 
 __all__ = [
+    "DENSITIES",
     "Batch",
     "Batches",
     "DataError",
     "Dataset",
+    "Density",
     "Entry",
     "Glyphs",
+    "Modes",
+    "Redrawn",
     "as_floats",
     "check_images",
+    "density",
     "describe",
     "load",
     "names",

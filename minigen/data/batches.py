@@ -27,8 +27,9 @@ class Batch(NamedTuple):
 class Batches(Iterator[Batch]):
     """An endless iterator of batches: every row once per epoch, each epoch in its own random order.
 
-    The order of epoch e is `key.at("epoch", e).permutation(N)`. The cursor (epoch, position) says which rows come next and is
-    the only state: `cursor_state()` saves it, and after `restore` exactly the batches follow that would have followed before.
+    The order of epoch e is `key.at("epoch", e).permutation(N)`, its rows are those of `data.in_epoch(e)`. The cursor (epoch,
+    position) says which rows come next and is the only state: `cursor_state()` saves it, and after `restore` exactly the
+    batches follow that would have followed before.
 
     The last batch of an epoch is smaller where B does not divide N: `drop_last=True` leaves these rows out of the epoch.
     """
@@ -55,6 +56,7 @@ class Batches(Iterator[Batch]):
         self.dtype, self.device = dtype, device
         self.epoch, self.position = 0, 0  # position: rows of this epoch already seen
         self._order: tuple[int, Array] | None = None  # the latest epoch asked for and its order
+        self._rows: tuple[int, Dataset] | None = None  # the latest epoch asked for and its rows
 
     @property
     def per_epoch(self) -> int:
@@ -71,11 +73,18 @@ class Batches(Iterator[Batch]):
         """(B,) int64: the rows of the batch of `epoch` that begins after `position` rows."""
         return self.order(epoch)[position : position + self.batch_size]
 
+    def rows(self, epoch: int) -> Dataset:
+        """The data set as `epoch` sees it, drawn once per epoch where rows are drawn anew."""
+        if self._rows is None or self._rows[0] != epoch:
+            self._rows = None  # an epoch's rows may be large: the old ones go before the new ones come
+            self._rows = epoch, self.data.in_epoch(epoch)
+        return self._rows[1]
+
     def __next__(self) -> Batch:
         """The next batch; the cursor moves on, into the next epoch where this one has no further batch."""
-        rows = self.indices(self.epoch, self.position)
-        labels = None if self.data.labels is None else to_device(self.data.labels[rows], self.device)
-        batch = Batch(self.data.batch(rows, self.dtype, self.device), labels, rows)
+        rows, data = self.indices(self.epoch, self.position), self.rows(self.epoch)
+        labels = None if data.labels is None else to_device(data.labels[rows], self.device)
+        batch = Batch(data.batch(rows, self.dtype, self.device), labels, rows)
         self.position += len(rows)
         left = len(self.data) - self.position
         if left < (self.batch_size if self.drop_last else 1):

@@ -6,8 +6,8 @@ Legend: N rows, B rows of a batch, (H, W, C) an image. A set of points has rows 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,27 @@ class Dataset:
         The division takes place on `device`, where a quarter of the bytes need to be sent.
         """
         return as_floats(to_device(self.images[indices], device), dtype)
+
+    def in_epoch(self, epoch: int) -> Dataset:
+        """The data set as `epoch` sees it: itself, but for one whose rows are drawn anew."""
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class Redrawn(Dataset):
+    """A data set whose rows are drawn anew for each epoch: binarised images, points of a density.
+
+    `draw(epoch)` gives the rows of an epoch, the same whenever it is asked, so that a run resumes. `images` are those of epoch
+    0. Labels and factors stay with the rows.
+    """
+
+    draw: Callable[[int], Array] = field(kw_only=True)
+
+    def in_epoch(self, epoch: int) -> Dataset:
+        """The rows of `epoch`, which do not change any more."""
+        if epoch == 0:
+            return self
+        return Dataset(self.name, self.draw(epoch), self.labels, self.factors, self.split, self.classes)
 
 
 def as_floats(images: Array, dtype: DTypeLike = np.float32) -> Array:

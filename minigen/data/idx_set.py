@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..backend import Array, Shape
+from .binarise import binarised
 from .dataset import DataError, Dataset
 from .files import data_root, download, find
 from .idx import parse_idx, read_content
@@ -40,7 +41,8 @@ class IdxFile:
         if found != self.sha256:
             raise DataError(
                 f"{where} is not the published {self.name}: the sha256 of its uncompressed bytes is\n  {found}, expected\n  "
-                f"{self.sha256}.\nDelete it; it is then downloaded again, or put the published file in its place"
+                f"{self.sha256}.\nDelete it; it is then downloaded again, or put the published file in its place.\n"
+                "(Where it is the right file of another data set, move it into a folder of that set's name.)"
             )
         return array
 
@@ -54,15 +56,18 @@ class IdxSet:
     mirrors: tuple[str, ...]  # URLs that end in /, tried in order
     classes: tuple[str, ...]
 
-    def load(self, split: str, folder: Path | None, download: bool = True) -> Dataset:
-        """The split: images (N, H, W, 1) uint8, labels (N,) int64.
+    def load(
+        self, split: str, folder: Path | None, download: bool = True, binarise: str | None = None, seed: int = 0
+    ) -> Dataset:
+        """The split: images (N, H, W, 1) uint8, labels (N,) int64. `binarise` makes its pixels 0 or 1: see `binarise.py`.
 
         Files are looked for in `<root>/<name>/` and in `<root>` itself, with .gz or without; where one is missing it is
         downloaded to the first (not with `download=False`). DataError says what is missing or wrong and what to do.
         """
         root = data_root(folder)
         images, labels = (self._read(file, root, download) for file in self.files[split])
-        return Dataset(self.name, images[..., None], labels.astype(np.int64), None, split, self.classes)
+        data = Dataset(self.name, images[..., None], labels.astype(np.int64), None, split, self.classes)
+        return data if binarise is None else binarised(data, binarise, seed)
 
     def _read(self, file: IdxFile, root: Path, may_download: bool) -> Array:
         home = root / self.name
