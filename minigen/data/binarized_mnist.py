@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def _packed(path: Path, where: str) -> Array:
         with np.load(path, allow_pickle=False) as arrays:
             packed, (rows, width) = arrays["packed"], (int(n) for n in arrays["shape"])
         bits: Array = np.unpackbits(packed, axis=1, count=width)[:rows]
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{where} is no file of packed bits ({error}). {AGAIN}") from error
     return np.ascontiguousarray(bits).reshape(-1)
 
