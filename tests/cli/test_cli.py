@@ -1,0 +1,347 @@
+"""The command line: what a new user types, what he reads, and the exit code."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minigen import __version__, check, models
+from minigen.check import ProofError, Row
+from minigen.cli import app
+from minigen.data import Dataset
+from minigen.random import Key
+from minigen.training import setup
+
+SMALL = ("--steps", "3", "--batch", "16", *(w for o in ("hidden=8", "latents=3", "data.rows=60") for w in ("--set", o)))
+
+
+@pytest.fixture
+def minigen(capsys):
+    """minigen("list") -> exit code, stdout, stderr."""
+
+    def call(*words):
+        with pytest.raises(SystemExit) as done:
+            app([str(word) for word in words])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return done.value.code, out, err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a small finished run."""
+    folder = tmp_path_factory.mktemp("runs") / "vae"
+    with pytest.raises(SystemExit) as done:
+        app(["train", "vae", "--out", str(folder), *SMALL])
+    assert done.value.code == 0
+    return folder
+
+
+# ---- what is loaded, and help
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["list"], ["list", "--json"], ["data"], ["--version"]])
+def test_answers_that_load_no_heavy_library(words):
+    code = f"""
+import sys
+from minigen.cli import app
+try:
+    app({words!r})
+except SystemExit as done:
+    assert not done.code
+heavy = {{"numba", "scipy", "matplotlib", "PIL", "pooch", "tqdm", "safetensors", "cupy"}} & set(sys.modules)
+print("loaded:", *heavy)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded:"
+
+
+def test_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "minigen", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"minigen {__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["train", "sample", "eval", "check", "data"])
+def test_help_has_examples(minigen, command):
+    code, out, _ = minigen(command, "--help")
+    assert code == 0
+    assert f"\n  minigen {command} " in out
+
+
+def test_no_command_and_wrong_usage(minigen):
+    assert minigen()[0] == 2
+    assert minigen("train")[0] == 2
+    code, _, err = minigen("train", "vae", "--steps", "many")
+    assert (code, "--steps" in err) == (2, True)
+
+
+# ---- list
+
+
+def test_list(minigen):
+    code, out, _ = minigen("list")
+    assert code == 0
+    assert all(name in out for name in models.names())
+    assert "minigen train NAME" in out
+
+
+def test_list_json_is_stable(minigen):
+    rows = json.loads(minigen("list", "--json")[1])
+    assert [row["name"] for row in rows] == models.names()
+    assert all(set(row) == {"name", "family", "objectives", "data", "lesson"} for row in rows)
+    (vae,) = (row for row in rows if row["name"] == "vae")
+    assert vae == {"name": "vae", "family": "vae", "objectives": ["elbo"], "data": ["glyphs", "mnist"], "lesson": "03"}
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_the_recipe_names_the_objectives_that_the_model_has(name):
+    cls = models.find(name)
+    model = cls((28, 28, 1), Key(0), **cls.recipe.options)
+    assert cls.recipe.objectives == tuple(objective.name for objective in model.objectives)
+
+
+# ---- train
+
+
+def test_train(minigen, tmp_path):
+    code, out, err = minigen("train", "vae", "--out", tmp_path / "run", *SMALL)
+    assert code == 0
+    for part in ("vae: hidden 8, latents 3", "glyphs: 60 rows to learn from", "3 of 16 rows", "Finished 3 steps", "+-"):
+        assert part in out
+    assert "nats per image" in out
+    assert err == ""  # no terminal, no progress
+    assert (tmp_path / "run" / "samples" / "samples-000003.png").exists()
+
+
+def test_the_default_folder(minigen, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert minigen("train", "vae", *SMALL)[0] == 0
+    assert (tmp_path / "runs" / "vae-glyphs" / "config.json").exists()
+    code, out, err = minigen("train", "vae", *SMALL)
+    assert code == 1
+    assert err == "minigen: runs/vae-glyphs exists already: go on with it by --resume, or choose another folder with --out\n"
+    code, out, _ = minigen("train", "vae", "--resume", "--steps", "5")
+    assert code == 0
+    assert "goes on     after step 3" in out
+    assert "the run goes on to 5 steps (3 before)" in out
+    assert "Finished 5 steps" in out
+
+
+def test_minutes_stop_and_say_how_to_go_on(minigen, tmp_path):
+    code, out, _ = minigen("train", "vae", "--out", tmp_path / "run", "--minutes", "0", *SMALL)
+    assert code == 0
+    assert "Stopped after step 1 of 3 (the time is over), and saved" in out
+    assert f"minigen train vae --resume --out {tmp_path / 'run'}" in out
+    assert minigen("train", "vae", "--resume", "--out", tmp_path / "run")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "vea"], "unknown model 'vea': did you mean 'vae'?"),
+        (["train", "vae", "--data", "mnits"], "unknown data set 'mnits'. Did you mean 'mnist'?"),
+        (["train", "vae", "--set", "latent=2"], "vae has no option 'latent'. Did you mean 'latents'?"),
+        (["train", "vae", "--set", "data.shape=2"], "glyphs: unknown option 'shape'"),
+        (["train", "vae", "--device", "tpu"], "unknown device 'tpu': choose cpu or cuda"),
+        (["train", "vae", "--rate", "0"], "the learning rate must be a positive number"),
+        (["train", "vae", "--data", "folder:/nowhere/at/all"], "there is no folder /nowhere/at/all"),
+        (["train", "vae", "--data-dir", "/nowhere/at/all", "--data", "mnist"], "there is no folder /nowhere/at/all"),
+        (["train", "vae", "--resume", "--out", "nowhere"], "nowhere is not the folder of a run"),
+        (["sample", "nowhere"], "there is no checkpoint nowhere"),
+        (["eval", "nowhere"], "there is no checkpoint nowhere"),
+        (["check", "vea"], "unknown model 'vea': did you mean 'vae'?"),
+        (["data", "mnits"], "unknown data set 'mnits'"),
+        (["data", "glyphs", "--split", "tset"], "glyphs: unknown split 'tset'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_1(minigen, monkeypatch, tmp_path, words, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = minigen(*words)
+    assert code == 1
+    assert out == ""
+    assert err.startswith("minigen: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert list(tmp_path.iterdir()) == []  # nothing is left behind
+
+
+def test_minigen_data_is_respected(minigen, monkeypatch, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for i in range(40):
+        Image.fromarray(np.full((20, 24), 6 * i, np.uint8)).save(tmp_path / "photos" / f"{i}.png")
+    monkeypatch.setenv("MINIGEN_DATA", str(tmp_path))
+    monkeypatch.chdir(tmp_path / "photos")
+    sizes = ("--set", "data.size=16", "--set", "data.colour=no", "--set", "data.test_fraction=0.5")
+    words = ("--data", "folder:photos", "--steps", "2", "--set", "hidden=4", *sizes, "--out", tmp_path / "run")
+    code, out, err = minigen("train", "vae", *words)
+    assert code == 0, err
+    assert "16 x 16 x 1" in out
+    code, out, err = minigen("eval", tmp_path / "run")
+    assert code == 0, err
+
+
+def test_a_nan_in_the_data_names_the_row(minigen, monkeypatch, tmp_path):
+    def load(name, split, **options):
+        images = np.full((30, 8, 8, 1), 0.5, np.float32)
+        images[21, 0, 4, 0] = np.nan
+        return Dataset(name, images, split=split)
+
+    monkeypatch.setattr(setup, "load_data", load)
+    code, _, err = minigen("train", "vae", "--out", tmp_path / "run")
+    assert code == 1
+    assert "glyphs (train): row 21 holds nan at (0, 4, 0), which is not finite" in err
+
+
+def test_a_rate_that_is_too_high_is_said_to_be(minigen, tmp_path):
+    code, _, err = minigen("train", "vae", "--out", tmp_path / "run", "--rate", "1e30", *SMALL)
+    assert code == 1
+    assert "Try a lower learning rate: --rate 1e+29 (it was 1e+30)" in err
+
+
+def test_cuda_without_a_gpu(minigen, monkeypatch, tmp_path):
+    def missing():
+        raise RuntimeError("device 'cuda' needs an NVIDIA GPU and its driver, and none was found: use device 'cpu'")
+
+    monkeypatch.setattr(setup, "cupy", missing)
+    code, _, err = minigen("train", "vae", "--device", "cuda", "--out", tmp_path / "run", *SMALL)
+    assert (code, err) == (
+        1,
+        "minigen: device 'cuda' needs an NVIDIA GPU and its driver, and none was found: use device 'cpu'\n",
+    )
+
+
+def test_resume_refuses_other_settings(minigen, trained):
+    code, _, err = minigen("train", "vae", "--resume", "--out", trained, "--rate", "0.5", "--set", "latents=4")
+    assert code == 1
+    assert "rate: 0.002 in the run, 0.5 asked for; latents: 3 in the run, 4 asked for" in err
+
+
+# ---- sample, eval
+
+
+def test_sample(minigen, trained, tmp_path):
+    code, out, _ = minigen("sample", trained, "--n", "10", "--seed", "3")
+    assert code == 0
+    path = trained / "sampled-10-seed3.png"
+    assert str(path) in out
+    assert "10 samples of vae after 3 steps" in out
+    with Image.open(path) as image:
+        assert image.size[0] > 600
+    assert (
+        minigen("sample", trained / "checkpoint.safetensors", "--n", "10", "--seed", "3", "--out", tmp_path / "a.png")[0] == 0
+    )
+    assert (tmp_path / "a.png").read_bytes() == path.read_bytes()
+    assert minigen("sample", trained, "--n", "10", "--seed", "4", "--out", tmp_path / "b.png")[0] == 0
+    assert (tmp_path / "b.png").read_bytes() != path.read_bytes()
+    assert minigen("sample", trained, "--n", "0")[0] == 2
+
+
+def test_a_sample_does_not_depend_on_how_many_are_drawn(trained):
+    from minigen.training.catalogue import samples
+    from minigen.training.run import load_model
+
+    model = load_model(trained).model
+    np.testing.assert_array_equal(samples(model, 100, Key(0))[:7], samples(model, 7, Key(0)))
+    assert len(np.unique(samples(model, 130, Key(0)), axis=0)) == 130
+
+
+def test_eval(minigen, trained):
+    code, out, _ = minigen("eval", trained)
+    assert code == 0
+    assert "vae after 3 steps" in out
+    assert "60 rows of the test split of glyphs" in out
+    found = json.loads(minigen("eval", trained, "--json")[1])
+    assert set(found) == {"model", "data", "step", "rows", "unit", "figures"}
+    assert (found["model"], found["step"], found["rows"], found["unit"]) == ("vae", 3, 60, "nats per image")
+    last = json.loads((trained / "log.jsonl").read_text().splitlines()[-1])
+    assert {name: figure["value"] for name, figure in found["figures"].items()} == last["figures"]
+    assert found["figures"]["negative_elbo"]["standard_error"] > 0
+
+
+def test_eval_on_other_data(minigen, trained):
+    found = json.loads(minigen("eval", trained, "--data", "glyphs_letters", "--json")[1])
+    assert (found["data"], found["rows"]) == ("glyphs_letters", 2000)
+    code, _, err = minigen("eval", trained, "--data", "glyphs_colour")
+    assert code == 1
+    assert "was trained on rows of shape (28, 28, 1), and those of glyphs_colour have shape (28, 28, 3)" in err
+
+
+# ---- check
+
+ROWS = [
+    Row("vae", "elbo", parameter, method, error)
+    for parameter in ("encoder.W", "encoder.b")
+    for method, error in (("complex step", 1e-15), ("central difference", 2e-9))
+]
+
+
+def test_check_prints_a_line_for_each_parameter_and_the_verdict(minigen, monkeypatch):
+    monkeypatch.setattr(check, "check_model", lambda name: ROWS)
+    code, out, err = minigen("check", "vae")
+    assert (code, err) == (0, "")
+    (line,) = (line for line in out.splitlines() if "encoder.W" in line)
+    assert line.split() == ["elbo", "encoder.W", "1.0e-15", "2.0e-09"]
+    assert "proved: 2 gradients" in out
+
+
+def test_check_json_is_stable(minigen, monkeypatch):
+    monkeypatch.setattr(
+        check, "check_model", lambda name: [*ROWS, Row("vae", "elbo", "decoder.W", "complex step", float("nan"))]
+    )
+    code, out, _ = minigen("check", "vae", "--json")
+    rows = json.loads(out)
+    assert code == 0
+    assert rows[0] == {
+        "model": "vae",
+        "objective": "elbo",
+        "parameter": "encoder.W",
+        "method": "complex step",
+        "rel_error": 1e-15,
+    }
+    assert rows[-1]["rel_error"] is None
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_wrong_gradient_is_exit_code_1(minigen, monkeypatch, as_json):
+    def wrong(name):
+        raise ProofError(f"{name}, objective 'elbo': the hand-written gradient is not that of the loss", ROWS)
+
+    monkeypatch.setattr(check, "check_model", wrong)
+    code, out, err = minigen("check", "vae", *["--json"] * as_json)
+    assert code == 1
+    assert "minigen: vae is not proved: vae, objective 'elbo': the hand-written gradient is not that of the loss" in err
+    assert "proved: " not in out
+    assert "encoder.W" in out
+
+
+def test_check_proves_the_vae(minigen):
+    code, out, err = minigen("check", "vae", "--json")
+    assert code == 0, err
+    rows = json.loads(out)
+    assert {row["parameter"] for row in rows} >= {"encoder.mu.W", "decoder.out.b"}
+    assert all(row["rel_error"] < (1e-9 if row["method"] == "complex step" else 1e-4) for row in rows)
+
+
+# ---- data
+
+
+def test_data_lists(minigen):
+    code, out, _ = minigen("data")
+    assert code == 0
+    assert "glyphs_colour" in out
+    assert "20,000 + 2,000" in out
+    assert {row["name"] for row in json.loads(minigen("data", "--json")[1])} >= {"glyphs", "mnist", "folder"}
+
+
+def test_data_draws(minigen, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = minigen("data", "glyphs_colour", "--set", "rows=20", "--set", "size=32")
+    assert code == 0
+    assert "20 rows of 32 x 32 x 3, 10 classes" in out
+    with Image.open("glyphs_colour.png") as image:
+        assert image.mode == "RGB"
