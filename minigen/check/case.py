@@ -46,6 +46,7 @@ class Case:
     x: Callable[[Sizes], Any]
     skip: Mapping[str, str] = field(default_factory=dict)  # property -> why it does not apply
     reference: Callable[[Any, Any], Any] | None = None  # (layer, x) -> y, without training, as plainly as can be
+    trained: Callable[[Any, Any, Any], Any] | None = None  # (layer, x, cache) -> y in training, at the noise of the cache
     committed: Callable[[Any, Any], dict[str, Array]] | None = None  # (layer, x) -> its state after a training step
 
 

@@ -60,6 +60,7 @@ def learning_places(model: Model, objective: Objective) -> dict[Place, str]:
 
 def check_conduct(here: Evaluation) -> tuple[dict[str, Any], dict[str, Array]]:
     """Everything but the numerical proof; returns the terms and the gradients by path."""
+    learning_places(here.model, here.objective)
     before = _everything(here)
     terms, forwards, grad = here.run()
     _untouched(here, before)

@@ -38,9 +38,13 @@ def repeatable(s: Subject, m: Meter) -> None:
 
 
 def definition(s: Subject, m: Meter) -> None:
-    if s.reference is None or not s.samples:
+    sampled, trained = s.reference is not None and s.samples, s.trained is not None and s.trains
+    if not sampled and not trained:
         raise Skip("none was given")
-    m.expect("y, against the plain definition,", gap(s.y, s.reference(s.layer, s.x)))
+    if s.reference and sampled:
+        m.expect("y, against the plain definition,", gap(s.y, s.reference(s.layer, s.x)))
+    if s.trained and trained:
+        m.expect("y in training, against the plain definition,", gap(s.y, s.trained(s.layer, s.x, s.cache)))
 
 
 def pure(s: Subject, m: Meter) -> None:

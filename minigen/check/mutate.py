@@ -29,33 +29,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..layers.layer import Layer
 from .case import SMALL, Case, LossCase
 from .cases import CASES, LOSSES
 from .loss_suite import loss_suite
 from .mutations import Mutant, mutants
 from .suite import PROPERTIES, suite
+from .targets import Target, function_of, targets
 
-# The methods that hold derivatives and what follows from them; with the helpers that they call they are mutated.
-METHODS = (
-    *("backward", "jvp", "backward_jvp", "slope", "curve", "unwire", "there", "back", "inverse", "commit", "advance"),
-    *("learn", "learn_dot", "weights_dot", "__add__", "__sub__", "__mul__", "__neg__"),
-)
-FORWARD = ("forward", "wire", "f", "fix", "weights")  # what derivatives are measured against is not broken
 LEFT_OUT = ("back ends",)  # the rungs are not mutated
 SECONDS = 5.0  # a mutant that runs longer is killed
-
-
-class Target(NamedTuple):
-    """One function to be mutated: a method of a class, or a function of a module."""
-
-    module: str  # "minigen.layers.linear"
-    owner: str  # the class, or ""
-    name: str
-    cases: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return ".".join(part for part in (self.module.removeprefix("minigen."), self.owner, self.name) if part)
 
 
 class Outcome(NamedTuple):
@@ -71,89 +53,6 @@ class Outcome(NamedTuple):
         return f"{self.target}: {self.mistake}"
 
 
-# ---- which functions, and which cases use them
-
-
-def targets(files: Iterable[str] = ()) -> list[Target]:
-    """Every function that holds derivatives in the modules of the cases, or in those named ("linear")."""
-    wanted = tuple(files)
-    names = dict.fromkeys(base.__module__ for case in CASES for base in case.cls.__mro__ if issubclass(base, Layer))
-    names = {name: None for name in names if name.startswith("minigen.layers.")}
-    found = [t for name in names if not wanted or name.rpartition(".")[2] in wanted for t in _of_module(import_module(name))]
-    for name in ("likelihood", "adversarial"):
-        if not wanted or name in wanted:
-            found += _of_losses(import_module(f"minigen.losses.{name}"))
-    return found
-
-
-def _of_module(module: types.ModuleType) -> Iterator[Target]:
-    helpers: dict[str, dict[str, None]] = {}
-    for cls in [thing for thing in vars(module).values() if inspect.isclass(thing) and thing.__module__ == module.__name__]:
-        users = _users(cls)
-        if not users:
-            continue
-        reached = _reached(cls, module)
-        for name in [n for n in vars(cls) if n in METHODS or n in reached]:
-            if not _is_guard(name) and _function_of(vars(cls)[name]) is not None:
-                yield Target(module.__name__, cls.__name__, name, users)
-        for name in reached:
-            if (
-                not _is_guard(name)
-                and inspect.isfunction(getattr(module, name, None))
-                and getattr(module, name).__module__ == module.__name__
-            ):
-                helpers.setdefault(name, {}).update(dict.fromkeys(users))
-    for name, cases in helpers.items():
-        yield Target(module.__name__, "", name, tuple(cases))
-
-
-def _users(cls: type) -> tuple[str, ...]:
-    """The cases whose layer is of this class, itself first; every composite for what is no layer (pairs on their way back)."""
-    if not issubclass(cls, Layer):
-        return tuple(c.name for c in CASES if any(base.__module__ == cls.__module__ for base in c.cls.__mro__))
-    own = [case for case in CASES if issubclass(case.cls, cls)]
-    return tuple(case.name for case in sorted(own, key=lambda case: case.cls is not cls))
-
-
-def _reached(cls: type, module: types.ModuleType) -> set[str]:
-    """The names that the derivatives of a class mention, its own or inherited, directly or through other functions."""
-    methods = {name: thing for base in reversed(cls.__mro__) for name, thing in vars(base).items()}
-    reached: set[str] = set()
-    fresh = {name for name in methods if name in METHODS}
-    while fresh:
-        name = fresh.pop()
-        function = _function_of(methods.get(name)) or _function_of(vars(module).get(name))
-        if function is None or not function.__module__.startswith("minigen.layers"):
-            continue
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-        mentioned = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
-        mentioned |= {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
-        known = {n for n in mentioned if (n in methods or n in vars(module)) and n not in FORWARD}
-        fresh |= known - reached
-        reached |= known
-    return reached
-
-
-def _of_losses(module: types.ModuleType) -> Iterator[Target]:
-    names = tuple(case.name for case in LOSSES)
-    for name, thing in vars(module).items():
-        if inspect.isfunction(thing) and thing.__module__ == module.__name__ and name not in ("game", "_same_shape"):
-            own = tuple(n for n in names if n == name.removesuffix("_dot").strip("_"))
-            yield Target(module.__name__, "", name, own or names)
-        elif inspect.isclass(thing) and thing.__module__ == module.__name__:
-            yield from (Target(module.__name__, name, m, names) for m in ("__call__", "dot") if m in vars(thing))
-
-
-def _is_guard(name: str) -> bool:
-    """Functions that only raise errors are not broken."""
-    return name.lstrip("_").startswith("check")
-
-
-def _function_of(thing: Any) -> types.FunctionType | None:
-    thing = thing.__func__ if isinstance(thing, staticmethod | classmethod) else thing
-    return thing if isinstance(thing, types.FunctionType) else None
-
-
 # ---- one target, all its mutants
 
 
@@ -162,11 +61,15 @@ def outcomes(target: Target) -> list[Outcome]:
     module = import_module(target.module)
     owner: Any = getattr(module, target.owner) if target.owner else module
     original = vars(owner)[target.name]
-    function = _function_of(original)
+    function = function_of(original)
     assert function is not None
     source = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
     assert isinstance(source, ast.FunctionDef)
     checks = [_check_of(name) for name in target.cases]
+    everywhere = [
+        m for name, m in list(sys.modules.items()) if name.startswith("minigen.")
+    ]  # a function may be imported by many
+    holders = [owner] if target.owner else [m for m in everywhere if vars(m).get(target.name) is original]
     done = []
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -175,11 +78,13 @@ def outcomes(target: Target) -> list[Outcome]:
         for mutant in mutants(source):
             broken = _compiled(mutant, function, owner if target.owner else None)
             kind = type(original) if isinstance(original, staticmethod | classmethod) else None
-            setattr(owner, target.name, kind(broken) if kind else broken)
+            for holder in holders:
+                setattr(holder, target.name, kind(broken) if kind else broken)
             try:
                 done.append(Outcome(str(target), mutant.mistake, _killer(checks)))
             finally:
-                setattr(owner, target.name, original)
+                for holder in holders:
+                    setattr(holder, target.name, original)
     return done
 
 
@@ -199,6 +104,7 @@ def _check_of(name: str) -> Callable[[], object]:
                 skip=case.skip,
                 reference=case.reference,
                 committed=case.committed,
+                trained=case.trained,
                 properties=some,
             )
         else:

@@ -7,6 +7,7 @@ says.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from itertools import product
 from typing import Any
 
@@ -26,6 +27,49 @@ def middle(layer: Any, x: Array) -> Array:
     framed = np.pad(x, ((0, 0), (p, p), (p, p), (0, 0)))
     top, left = (framed.shape[1] - size) // 2, (framed.shape[2] - size) // 2
     return framed[:, top : top + size, left : left + size]
+
+
+def flipped(_: Any, x: Array, cache: Any) -> Array:
+    """Those images mirrored whose mask is set."""
+    return np.stack([one[:, ::-1] if flip else one for one, flip in zip(x, cache.mask.reshape(-1), strict=True)])
+
+
+def contrast(layer: Any, x: Array, cache: Any) -> Array:
+    """Image by image: nearer to the mean or farther from it."""
+    axes = tuple(axis - 1 for axis in layer.axes)
+    means = [one.mean(axes, keepdims=True) for one in x]
+    changed = [m + c * (one - m) for one, m, c in zip(x, means, cache.amount.reshape(-1), strict=True)]
+    return np.stack(changed)
+
+
+def window(layer: Any, x: Array, cache: Any) -> Array:
+    """Image by image: the window that begins at (top, left), 0 outside the image."""
+    size = getattr(layer, "size", None)
+    far = max(x.shape[1:3]) + 8
+    framed = np.pad(x, ((0, 0), (far, far), (far, far), (0, 0)))
+    h, w = (size, size) if size else x.shape[1:3]
+    places = zip(framed, cache.top + far, cache.left + far, strict=True)
+    return np.stack([one[top : top + h, left : left + w] for one, top, left in places])
+
+
+def dropped(layer: Any, x: Array, cache: Any) -> Array:
+    """What is kept, divided by the probability to be kept."""
+    y: Array = np.where(cache.mask > 0, x / (1 - layer.p), 0)
+    return y
+
+
+def by_batch(layer: Any, x: Array, _: Any) -> Array:
+    """Batch norm in training: channel by channel."""
+    values = x.reshape(-1, x.shape[-1])
+    y = (values - values.mean(0)) / np.sqrt(values.var(0) + layer.eps) * layer.params["gain"] + layer.params["b"]
+    return y.reshape(x.shape)
+
+
+def equalised(layer: Any, x: Array) -> Array:
+    """A convolution whose weight is scaled as He's first value."""
+    shape, layer = layer.params["W"].shape, copy(layer)
+    layer.params = {**layer.params, "W": layer.params["W"] * np.sqrt(2 / np.prod(shape[:-1]))}
+    return conv2d(layer, x)
 
 
 def softmax(_: Any, x: Array) -> Array:

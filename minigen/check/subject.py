@@ -55,8 +55,9 @@ def prepared(layer: Layer | Callable[[], Layer], x: Any, key: Key) -> tuple[Laye
     stir(vector_of(made), key.at("parameters"))
     inputs = filled(x, key.at("x"))
     if any(node.state for _, node in made.walk()):
-        for i in range(2):
-            made.commit(made.forward(inputs, train=True, key=key.at("state", i))[1])
+        half = map_tree(lambda leaf: 0.5 * leaf if leaf.dtype.kind == "f" else leaf, inputs)
+        for i, some in enumerate((inputs, half)):
+            made.commit(made.forward(some, train=True, key=key.at("state", i))[1])
     return made, inputs
 
 
@@ -72,6 +73,7 @@ class Subject:
     def __init__(self, layer: Layer, x: Tree, train: bool, key: Key) -> None:
         self.layer, self.x, self.train, self.key = layer, x, train, key
         self.reference: Callable[[Layer, Tree], Tree] | None = None  # a plain definition of y
+        self.trained: Callable[[Layer, Tree, Cache], Tree] | None = None  # of y in training, at the noise in the cache
         self.committed: Callable[[Layer, Tree], dict[str, Any]] | None = None  # and of the state after a training step
         self.trains, self.samples = train, not train  # both, where training makes no difference
         self.vector = vector_of(layer)

@@ -101,6 +101,7 @@ def suite(
     tolerance: float = 1e-9,
     skip: Mapping[str, str] | None = None,
     reference: Callable[[Layer, Any], Any] | None = None,
+    trained: Callable[[Layer, Any, Any], Any] | None = None,
     committed: Callable[[Layer, Any], dict[str, Any]] | None = None,
     properties: Iterable[Property] = PROPERTIES,
 ) -> Report:
@@ -108,8 +109,8 @@ def suite(
 
     x is the shape of its input, as in (5, 6), or an array (integers, or floats of a certain range), or a tuple of those. The
     layer itself is left alone. `train` are the modes to check; `skip` gives properties to leave out with the reason why.
-    `reference(layer, x)` is a plain definition of y, without training, and `committed(layer, x)` of the state that a training
-    step leaves, by path.
+    `reference(layer, x)` is a plain definition of y without training, `trained(layer, x, cache)` of y in training, at the noise
+    that the cache holds, and `committed(layer, x)` of the state that a training step leaves, by path.
 
     Raises CheckError, an AssertionError, that names the layer, the property, the error and what the property means.
     """
@@ -123,7 +124,7 @@ def suite(
         warnings.simplefilter("error", np.exceptions.ComplexWarning)  # a complex number that loses its imaginary part
         modes = _modes(name, made, x, list(train), key)
         for subject in modes:
-            subject.reference, subject.committed = reference, committed
+            subject.reference, subject.trained, subject.committed = reference, trained, committed
         report = Report(name)
         for one in properties:
             if one.name in skip:

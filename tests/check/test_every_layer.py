@@ -40,6 +40,7 @@ def test_layer_has_every_property(case):
             key=Key(s.seed),
             skip=case.skip,
             reference=case.reference,
+            trained=case.trained,
             committed=case.committed,
         )
 

@@ -1,0 +1,114 @@
+"""What the mutator breaks: every function that holds derivatives, and the cases that use it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+import types
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from typing import Any, NamedTuple, TypeAlias
+
+from ..layers.layer import Layer
+from .cases import CASES, LOSSES
+
+# The methods that hold derivatives and what follows from them; with the helpers that they call they are mutated.
+METHODS = (
+    *("backward", "jvp", "backward_jvp", "slope", "curve", "unwire", "there", "back", "inverse", "commit", "advance"),
+    *("learn", "learn_dot", "weights_dot", "__add__", "__sub__", "__mul__", "__neg__"),
+)
+LAYERS = "minigen.layers."
+FORWARD = ("forward", "wire", "f", "fix", "weights")  # what derivatives are measured against is not broken
+
+
+class Target(NamedTuple):
+    """One function to be mutated: a method of a class, or a function of a module."""
+
+    module: str  # "minigen.layers.linear"
+    owner: str  # the class, or ""
+    name: str
+    cases: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return ".".join(part for part in (self.module.removeprefix("minigen."), self.owner, self.name) if part)
+
+
+def targets(files: Iterable[str] = ()) -> list[Target]:
+    """Every function that holds derivatives in the modules of the cases, or in those named ("linear")."""
+    wanted = tuple(files)
+    modules = dict.fromkeys(base.__module__ for case in CASES for base in case.cls.__mro__ if issubclass(base, Layer))
+    found: dict[tuple[str, str, str], dict[str, None]] = {}
+    for module in modules:
+        if module.startswith(LAYERS):
+            for where, users in _of_layers(import_module(module)):
+                found.setdefault(where, {}).update(dict.fromkeys(users))
+    for name in ("likelihood", "adversarial"):
+        for where, users in _of_losses(import_module(f"minigen.losses.{name}")):
+            found[where] = dict.fromkeys(users)
+    return [
+        Target(*where, tuple(users)) for where, users in found.items() if not wanted or where[0].rpartition(".")[2] in wanted
+    ]
+
+
+Found: TypeAlias = tuple[tuple[str, str, str], tuple[str, ...]]  # (module, class, function), names of cases
+
+
+def _of_layers(module: types.ModuleType) -> Iterator[Found]:
+    for cls in [thing for thing in vars(module).values() if inspect.isclass(thing) and thing.__module__ == module.__name__]:
+        users = _users(cls)
+        reached = _reached(cls, module) if users else set()
+        for name in [n for n in vars(cls) if n in METHODS or n in reached]:
+            if not _is_guard(name) and function_of(vars(cls)[name]) is not None:
+                yield (module.__name__, cls.__name__, name), users
+        for name in sorted(reached):
+            helper = vars(module).get(name)
+            if inspect.isfunction(helper) and helper.__module__.startswith(LAYERS) and not _is_guard(name):
+                yield (helper.__module__, "", helper.__name__), users
+
+
+def _users(cls: type) -> tuple[str, ...]:
+    """The cases whose layer is of this class, itself first; every composite for what is no layer (pairs on their way back)."""
+    if not issubclass(cls, Layer):
+        return tuple(c.name for c in CASES if any(base.__module__ == cls.__module__ for base in c.cls.__mro__))
+    own = [case for case in CASES if issubclass(case.cls, cls)]
+    return tuple(case.name for case in sorted(own, key=lambda case: case.cls is not cls))
+
+
+def _reached(cls: type, module: types.ModuleType) -> set[str]:
+    """The names that the derivatives of a class mention, its own or inherited, directly or through other functions."""
+    methods = {name: thing for base in reversed(cls.__mro__) for name, thing in vars(base).items()}
+    reached: set[str] = set()
+    fresh = {name for name in methods if name in METHODS}
+    while fresh:
+        name = fresh.pop()
+        function = function_of(methods.get(name)) or function_of(vars(module).get(name))
+        if function is None or not function.__module__.startswith(LAYERS):
+            continue
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        mentioned = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+        mentioned |= {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+        known = {n for n in mentioned if (n in methods or n in vars(module)) and n not in FORWARD}
+        fresh |= known - reached
+        reached |= known
+    return reached
+
+
+def _of_losses(module: types.ModuleType) -> Iterator[Found]:
+    names = tuple(case.name for case in LOSSES)
+    for name, thing in vars(module).items():
+        if inspect.isfunction(thing) and thing.__module__ == module.__name__ and name not in ("game", "_same_shape"):
+            own = tuple(n for n in names if n == name.removesuffix("_dot").strip("_"))
+            yield (module.__name__, "", name), own or names
+        elif inspect.isclass(thing) and thing.__module__ == module.__name__:
+            yield from (((module.__name__, name, m), names) for m in ("__call__", "dot") if m in vars(thing))
+
+
+def _is_guard(name: str) -> bool:
+    """Functions that only raise errors are not broken."""
+    return name.lstrip("_").startswith("check")
+
+
+def function_of(thing: Any) -> types.FunctionType | None:
+    thing = thing.__func__ if isinstance(thing, staticmethod | classmethod) else thing
+    return thing if isinstance(thing, types.FunctionType) else None
