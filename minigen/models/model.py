@@ -129,8 +129,14 @@ class Model:
         raise NotImplementedError(f"{type(self).__name__} does not sample")
 
     def pictures(self, batch: Any, key: Key) -> dict[str, Array]:
-        """Grids by name, each (rows, columns, H, W, C) in [0, 1]: what a run draws at its milestones, from fixed latents."""
-        return {"samples": self.sample(64, key).reshape(8, 8, *self.sample(1, key).shape[1:])}
+        """What a run draws at its milestones, from fixed latents, by name: grids (rows, columns, H, W, C) in [0, 1], or points.
+
+        By default 64 samples, or 10,000 where samples are points (n, 2).
+        """
+        samples = self.sample(64, key)
+        if samples.ndim == 2:
+            return {"samples": self.sample(10_000, key)}
+        return {"samples": samples.reshape(8, 8, *samples.shape[1:])}
 
     # ---- twins
 

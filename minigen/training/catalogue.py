@@ -91,11 +91,13 @@ def preview(name: str, split: str, data_dir: Path | None, settings: Iterable[str
     """Writes a grid of the first rows of a data set; returns lines that say what it is and where."""
     rows = load(name, split, folder=data_dir, **parse_data_options(settings))
     setup.check_rows(rows)
-    first = rows.batch(np.arange(min(PREVIEW, len(rows))))
-    if first.ndim != 4:
-        raise RunError(f"{name} holds rows of shape {rows.shape}, which are no images")
+    shown = min(PREVIEW if len(rows.shape) == 3 else len(rows), len(rows))
+    try:
+        grid = as_grid(rows.batch(np.arange(shown)))
+    except ValueError as error:
+        raise RunError(f"{name} cannot be drawn: {error}") from None
     out = out if out is not None else Path(f"{Path(name.partition(':')[2] or name).name}.png")
-    save_grid(out, as_grid(first))
+    save_grid(out, grid)
     classes = f", {len(rows.classes)} classes" if rows.classes else ""
     shape = " x ".join(map(str, rows.shape))
-    return f"{rows.name}, {split}: {len(rows):,} rows of {shape}{classes}\nits first {len(first)} rows: {out}"
+    return f"{rows.name}, {split}: {len(rows):,} rows of {shape}{classes}\nits first {shown:,} rows: {out}"

@@ -16,7 +16,7 @@ from .diagnosis import explain, first_bad_layer
 from .errors import NotFiniteRunError
 from .evaluation import Figures, batch_of, evaluate
 from .interrupts import Interrupts
-from .pictures import save_grid
+from .pictures import as_grid, save_grid
 from .state import arrays_of, not_finite
 
 if TYPE_CHECKING:
@@ -137,7 +137,8 @@ class _Loop:
     def _draw_pictures(self) -> None:
         run = self.run
         batch = batch_of(run.splits.test, self._picture_rows(), self.settings.device)
-        for name, grid in self.model.pictures(batch, run.key.at("pictures")).items():
+        for name, picture in self.model.pictures(batch, run.key.at("pictures")).items():
+            grid = picture if picture.ndim == 5 else as_grid(picture)
             save_grid(run.folder / "samples" / f"{name}-{run.step:06d}.png", grid)
 
     def _picture_rows(self) -> Array:

@@ -46,12 +46,36 @@ def draw_grid(grid: Array) -> Array:
     return sheet
 
 
-def as_grid(images: Array) -> Array:
-    """(n, H, W, C) -> a grid that is about square, its last row filled up with 0.5."""
+def as_grid(rows: Array) -> Array:
+    """Images (n, H, W, C) -> a grid that is about square, its last row filled up with 0.5.
+
+    Points (n, 2) -> a grid of one image, their `density`. Raises ValueError on rows of another kind.
+    """
+    if rows.ndim == 2 and rows.shape[1] == 2:
+        return density(rows)[None, None]
+    if rows.ndim != 4:
+        raise ValueError(f"rows of shape {rows.shape[1:]} are neither images nor points in the plane")
+    images = to_device(rows, "cpu")
     n = len(images)
     columns = math.ceil(math.sqrt(n))
-    rows = math.ceil(n / columns)
-    full = np.full((rows * columns, *images.shape[1:]), 0.5, images.dtype)
-    full[:n] = to_device(images, "cpu")
-    grid: Array = full.reshape(rows, columns, *images.shape[1:])
+    height = math.ceil(n / columns)
+    full = np.full((height * columns, *images.shape[1:]), 0.5, images.dtype)
+    full[:n] = images
+    grid: Array = full.reshape(height, columns, *images.shape[1:])
     return grid
+
+
+def density(points: Array, side: int = 240) -> Array:
+    """Points (n, 2) -> an image (side, side, 1) of how many fall on each pixel: white is none, black many. y points upwards.
+
+    It shows the square around all but the outermost thousandth of them.
+    """
+    points = to_device(points, "cpu").astype(np.float64)
+    low, high = np.quantile(points, (0.0005, 0.9995), axis=0)  # (2,), (2,)
+    middle, reach = (low + high) / 2, 0.55 * max(float((high - low).max()), 1e-9)
+    x, y = ((points - middle) / reach).T  # (n,) each, in [-1, 1]
+    counts, _, _ = np.histogram2d(-y, x, bins=side, range=((-1, 1), (-1, 1)))
+    seen = counts[counts > 0]
+    full = np.quantile(seen, 0.95) if seen.size else 1.0
+    image: Array = 1 - np.sqrt(np.minimum(counts / full, 1))[..., None]  # the root: a pixel with few points still shows
+    return image

@@ -65,7 +65,8 @@ def check_splits(splits: Splits) -> None:
 
 def check_rows(data: Dataset) -> None:
     """DataError that names the first row with a value that is not finite, or, for images, outside [0, 1]."""
-    low, high = (0.0, 1.0) if len(data.shape) == 3 else (-sys.float_info.max, sys.float_info.max)
+    largest = float(np.finfo(data.images.dtype).max) if data.images.dtype.kind == "f" else 0.0
+    low, high = (0.0, 1.0) if len(data.shape) == 3 else (-largest, largest)
     check_images(data.images, name=f"{data.name} ({data.split})", low=low, high=high)
 
 

@@ -345,3 +345,8 @@ def test_data_draws(minigen, tmp_path, monkeypatch):
     assert "20 rows of 32 x 32 x 3, 10 classes" in out
     with Image.open("glyphs_colour.png") as image:
         assert image.mode == "RGB"
+    code, out, _ = minigen("data", "ring8", "--out", "points.png")
+    assert code == 0
+    assert "ring8, train: 100,000 rows of 2" in out
+    with Image.open("points.png") as image:
+        assert image.mode == "L"

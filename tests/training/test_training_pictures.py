@@ -50,6 +50,17 @@ def test_a_grid_of_any_number():
     assert as_grid(images[:1]).shape == (1, 1, 2, 2, 1)
 
 
+def test_points_are_drawn_as_a_density():
+    points = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 2.0]]).repeat(2000, 0)
+    image = as_grid(points)[0, 0, ..., 0]  # the square around them is 2.2 wide
+    assert (image < 1).sum() == 3
+    rows, columns = (image < 1).nonzero()
+    assert rows[0] < rows[1] == rows[2]  # y = 2 is above y = 0
+    assert columns[0] == columns[2] > columns[1]
+    with pytest.raises(ValueError, match="neither images nor points"):
+        as_grid(np.zeros((3, 4)))
+
+
 def test_files_are_images(tmp_path):
     for C, mode in ((1, "L"), (3, "RGB")):
         save_grid(tmp_path / "grid.png", np.zeros((2, 2, 4, 4, C), np.float32))
