@@ -31,7 +31,12 @@ from .values import cast, rms, stir
 COMPLEX_STEP, CENTRAL = "complex step", "central difference"
 STEP = 1e-30
 CENTRAL_TOLERANCE = 1e-4  # a difference of two losses keeps about half of the digits, fewer where a kink lies between
-CENTRAL_STEPS = (1e-4, 1e-5, 1e-6)  # tried in turn, as parts of the parameter's own size, until one is within the tolerance
+CENTRAL_STEPS = (
+    1e-5,
+    1e-6,
+    1e-4,
+    1e-7,
+)  # tried in turn, as parts of the parameter's own size, until one is within the tolerance
 
 
 class Row(NamedTuple):

@@ -19,6 +19,10 @@ METHODS = (
     *("learn", "learn_dot", "weights_dot", "__add__", "__sub__", "__mul__", "__neg__"),
 )
 LAYERS = "minigen.layers."
+KERNELS = {  # whose definitions are broken, and the cases that use them
+    "matmul": ("Linear", "Linear with computed weights"),
+    "bernoulli": ("bernoulli",),
+}
 FORWARD = ("forward", "wire", "f", "fix", "weights")  # what derivatives are measured against is not broken
 
 
@@ -46,9 +50,17 @@ def targets(files: Iterable[str] = ()) -> list[Target]:
     for name in ("likelihood", "adversarial"):
         for where, users in _of_losses(import_module(f"minigen.losses.{name}")):
             found[where] = dict.fromkeys(users)
-    return [
-        Target(*where, tuple(users)) for where, users in found.items() if not wanted or where[0].rpartition(".")[2] in wanted
-    ]
+    for kernel, cases in KERNELS.items():
+        definition = import_module(f"minigen.kernels.{kernel}.definition")
+        for name, thing in vars(definition).items():
+            if inspect.isfunction(thing) and thing.__module__ == definition.__name__ and not _is_guard(name):
+                found[definition.__name__, "", name] = dict.fromkeys(cases)
+    return [Target(*where, tuple(users)) for where, users in found.items() if not wanted or _file(where[0]) in wanted]
+
+
+def _file(module: str) -> str:
+    """ "linear" of minigen.layers.linear, "matmul" of minigen.kernels.matmul.definition."""
+    return module.removesuffix(".definition").rpartition(".")[2]
 
 
 Found: TypeAlias = tuple[tuple[str, str, str], tuple[str, ...]]  # (module, class, function), names of cases
