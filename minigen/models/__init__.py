@@ -14,6 +14,11 @@ _MODELS = {
     "denoising_autoencoder": "denoising_autoencoder:DenoisingAutoencoder",
     "vae": "vae:VAE",
     "conv_vae": "conv_vae:ConvVAE",
+    "conditional_gan": "conditional_gan:ConditionalGAN",
+    "classifier": "classifier:Classifier",
+    "gan": "gan:GAN",
+    "dcgan": "dcgan:DCGAN",
+    "unrolled_gan": "unrolled_gan:UnrolledGAN",
 }
 
 

@@ -32,7 +32,15 @@ class DCGAN(GAN):
         steps=4000,
         rate=2e-4,
         lesson="02",
-        options={"latents": 100, "game": "non_saturating", "smoothing": 0.0},
+        options={
+            "latents": 100,
+            "game": "non_saturating",
+            "smoothing": 0.0,
+            "matching": False,
+            "minibatch": 0,
+            "rate_ratio": 1.0,
+        },
+        objectives=("discriminator", "generator"),
     )
 
     def make_generator(self) -> Layer:
@@ -49,17 +57,17 @@ class DCGAN(GAN):
             tanh=Tanh(),
         )
 
-    def make_discriminator(self) -> Layer:
+    def make_features(self) -> tuple[Layer, int]:
         H, W, C = quarterable(self.name, self.shape)
-        return Sequential(
+        features = Sequential(
             conv1=Conv2d(C, 64, 4, stride=2, padding=1),  # (N, H/2, W/2, 64)
             leaky1=LeakyReLU(0.2),
             conv2=Conv2d(64, 128, 4, stride=2, padding=1, bias=False),  # (N, H/4, W/4, 128)
             norm2=BatchNorm(128),
             leaky2=LeakyReLU(0.2),
             flat=Flatten(),
-            out=Linear(H // 4 * (W // 4) * 128, 1),
         )
+        return features, H // 4 * (W // 4) * 128
 
 
 def quarterable(name: str, shape: Shape) -> tuple[int, int, int]:

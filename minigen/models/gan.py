@@ -7,7 +7,8 @@ G turns latents z into images; D tells real images from G's. Each turn of a step
 
 Both turns share one draw of z and one forward of G: D's step does not touch G, so its cache is still fresh in G's turn.
 
-N batch, L latents, "..." the axes of an image. Images lie in [-1, 1], tanh's range. Derived in lessons/02_gan.py.
+N batch, L latents, F features of D, "..." the axes of an image, which lies in [-1, 1], tanh's range. Rows that are points (2,)
+are taken as they are. Derived in lessons/02_gan.py.
 """
 
 from __future__ import annotations
@@ -20,15 +21,35 @@ from numpy.typing import DTypeLike
 
 from .. import optim
 from ..backend import Array, Shape
-from ..layers.composite import Sequential
-from ..layers.elementwise import LeakyReLU, Tanh
+from ..layers.composite import Composite, Sequential
+from ..layers.elementwise import LeakyReLU, ReLU, Tanh
 from ..layers.layer import Layer
 from ..layers.linear import Linear
+from ..layers.minibatch import MinibatchDiscrimination
 from ..layers.shape import Flatten, Reshape
 from ..losses.adversarial import Game, game
 from ..random import Key
 from .model import Model, Recipe
 from .objective import Forwards, Objective, Terms
+
+
+class Discriminator(Composite):
+    """x -> features (N, F) -> logits (N, 1); with `kernels`, minibatch discrimination (Salimans et al. 2016) between the two."""
+
+    def __init__(self, features: Layer, width: int, kernels: int = 0) -> None:
+        super().__init__()
+        self.features = features
+        if kernels:
+            self.minibatch = MinibatchDiscrimination(width, kernels, 8)
+        self.kernels, self.out = kernels, Linear(width + kernels, 1)
+
+    def wire(self, f: Any, x: Array) -> Any:
+        h = f.features(x)
+        return f.out(f.minibatch(h) if self.kernels else h)
+
+    def unwire(self, b: Any, dlogits: Array) -> Any:
+        dh = b.out(dlogits)
+        return b.features(b.minibatch(dh) if self.kernels else dh, need_dx=b.need_dx)
 
 
 class GANNoise(NamedTuple):
@@ -107,21 +128,66 @@ class GeneratorLoss(Objective):
         return {"generator": loss}, {"generator": made}
 
 
+class FeatureMatching(GeneratorLoss):
+    """|mean h(x) - mean h(G(z))|^2, h the features of D (Salimans et al. 2016, section 3.1): G matches what D looks at.
+
+    With d = mean h(x) - mean h(fake), (F,), each fake row's features receive dh = -2 d / N. Squared units of a feature.
+    """
+
+    def __call__(
+        self,
+        model: GAN,
+        batch: Array,
+        noise: GANNoise,
+        *,
+        train: bool = True,
+        backward: bool = True,
+        scale: float = 1.0,
+        forwards: Forwards | None = None,
+    ) -> tuple[Terms, Forwards]:
+        G, h, key = model.generator, model.discriminator.features, noise.key
+        made = (forwards or {}).get("generator") or G.forward(noise.z, train=train, key=key.at("generator"))
+        fake, made_cache = made  # (N, ...)
+        real_features, _ = h.forward(batch, train=train, key=key.at("real"))  # (N, F)
+        fake_features, seen_cache = h.forward(fake, train=train, key=key.at("fake"))  # (N, F)
+
+        apart = real_features.mean(0) - fake_features.mean(0)  # (F,)
+        if backward:
+            dh = np.broadcast_to(-2 * scale / len(fake) * apart, fake_features.shape)
+            dfake = h.backward(dh.astype(fake_features.dtype), seen_cache, param_grads=False)
+            G.backward(dfake, made_cache, need_dx=False)
+        return {"matching": (apart * apart).sum()}, {"generator": made}
+
+
 class GAN(Model):
-    """G 100-256-512-1024-784 with tanh, D 784-512-256-1, LeakyReLU 0.2 in both."""
+    """On images G 100-256-512-1024-784 with tanh, D 784-512-256-1; on points two layers of `hidden` units in both.
+
+    `smoothing` lowers the real rows' label (losses.adversarial.game); `matching` trains G by FeatureMatching; `minibatch` is the
+    number of kernels of minibatch discrimination in D; `rate_ratio` is G's learning rate over D's (two time scales, Heusel et
+    al. 2017).
+    """
 
     name = "gan"
     recipe = Recipe(
         family="gan",
-        data=("glyphs", "mnist", "fashion_mnist"),
+        data=("glyphs", "mnist", "fashion_mnist", "ring8", "grid25"),
         batch=64,
         steps=8000,
         rate=2e-4,
         lesson="02",
-        options={"latents": 100, "game": "non_saturating", "smoothing": 0.0},
+        options={
+            "latents": 100,
+            "hidden": 256,
+            "game": "non_saturating",
+            "smoothing": 0.0,
+            "matching": False,
+            "minibatch": 0,
+            "rate_ratio": 1.0,
+        },
+        objectives=("discriminator", "generator"),
     )
     generator: Layer
-    discriminator: Layer
+    discriminator: Discriminator
 
     def __init__(
         self,
@@ -130,36 +196,41 @@ class GAN(Model):
         dtype: DTypeLike = np.float32,
         *,
         latents: int = 100,
+        hidden: int = 256,
         game: str = "non_saturating",
         smoothing: float = 0.0,
+        matching: bool = False,
+        minibatch: int = 0,
+        rate_ratio: float = 1.0,
     ) -> None:
-        self.shape, self.latents = shape, latents
-        super().__init__(key, dtype, generator=self.make_generator(), discriminator=self.make_discriminator())
-        self.play(game, smoothing)
+        self.shape, self.latents, self.hidden, self.rate_ratio = tuple(shape), latents, hidden, rate_ratio
+        features, width = self.make_features()
+        discriminator = Discriminator(features, width, minibatch)
+        super().__init__(key, dtype, generator=self.make_generator(), discriminator=discriminator)
+        self.play(game, smoothing, matching)
 
-    def play(self, name: str, smoothing: float = 0.0) -> None:
+    def play(self, name: str, smoothing: float = 0.0, matching: bool = False) -> None:
         """Sets the game: see `losses.adversarial`."""
         rules = game(name, smoothing)
-        self.objectives = (DiscriminatorLoss(rules), GeneratorLoss(rules))
+        self.objectives = (DiscriminatorLoss(rules), FeatureMatching(rules) if matching else GeneratorLoss(rules))
+
+    @property
+    def draws_images(self) -> bool:
+        """Whether rows are images (H, W, C); else they are points (d,)."""
+        return len(self.shape) == 3
 
     def make_generator(self) -> Layer:
-        """(N, L) -> (N, *shape) in (-1, 1)."""
-        layers: list[Layer] = []
-        for inputs, outputs in ((self.latents, 256), (256, 512), (512, 1024)):
-            layers += [Linear(inputs, outputs), LeakyReLU(0.2)]
-        return Sequential(*layers, out=Linear(1024, math.prod(self.shape)), tanh=Tanh(), shape=Reshape(*self.shape))
+        """(N, L) -> (N, *shape): images in (-1, 1), or points."""
+        H = self.hidden
+        if not self.draws_images:
+            return mlp(ReLU, self.latents, H, H, out=Linear(H, *self.shape))
+        image = {"out": Linear(4 * H, math.prod(self.shape)), "tanh": Tanh(), "shape": Reshape(*self.shape)}
+        return mlp(LeakyReLU, self.latents, H, 2 * H, 4 * H, **image)
 
-    def make_discriminator(self) -> Layer:
-        """(N, *shape) -> logits (N, 1)."""
-        pixels = math.prod(self.shape)
-        return Sequential(
-            flat=Flatten(),
-            hidden1=Linear(pixels, 512),
-            leaky1=LeakyReLU(0.2),
-            hidden2=Linear(512, 256),
-            leaky2=LeakyReLU(0.2),
-            out=Linear(256, 1),
-        )
+    def make_features(self) -> tuple[Layer, int]:
+        """D without its last layer, (N, *shape) -> (N, F), and F."""
+        H, inputs = self.hidden, math.prod(self.shape)
+        return Sequential(flat=Flatten(), hidden=mlp(LeakyReLU, inputs, 2 * H if self.draws_images else H, H)), H
 
     def latent(self, n: int, key: Key) -> Array:
         """n latents from N(0, 1): (n, L)."""
@@ -168,7 +239,7 @@ class GAN(Model):
     def start(self, rate: float, steps: int) -> None:
         self.optimize(
             d=optim.Adam(self, self.spans("discriminator"), rate, betas=(0.5, 0.999)),
-            g=optim.Adam(self, self.spans("generator"), rate, betas=(0.5, 0.999)),
+            g=optim.Adam(self, self.spans("generator"), self.rate_ratio * rate, betas=(0.5, 0.999)),
         )
 
     def step(self, batch: Array, key: Key) -> Terms:
@@ -188,12 +259,21 @@ class GAN(Model):
         return d_terms | g_terms
 
     def batch_of(self, batch: Any) -> Array:
-        """Images from [0, 1] to [-1, 1]."""
-        return 2 * batch.images - 1
+        """Images from [0, 1] to [-1, 1]; points as they are."""
+        return 2 * batch.images - 1 if self.draws_images else batch.images
 
     def generate(self, z: Array) -> Array:
-        """Images (N, *shape) in [0, 1] at latents z (N, L)."""
-        return 0.5 * (self.generator.forward(z)[0] + 1)
+        """Images (N, *shape) in [0, 1], or points, at latents z (N, L)."""
+        made = self.generator.forward(z)[0]
+        return 0.5 * (made + 1) if self.draws_images else made
 
     def sample(self, n: int, key: Key) -> Array:
         return self.generate(self.latent(n, key))
+
+
+def mlp(activation: type[ReLU] | type[LeakyReLU], *widths: int, **tail: Layer) -> Sequential:
+    """Linear layers of these widths, each followed by the activation; then `tail`."""
+    layers: list[Layer] = []
+    for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+        layers += [Linear(inputs, outputs), activation(0.2) if activation is LeakyReLU else activation()]
+    return Sequential(*layers, **tail)
