@@ -1,7 +1,7 @@
 """Two-dimensional convolution, channels last, and its two gradients; a transposed convolution is the input gradient.
 
-Images (N, H, W, C), kernels (kh, kw, C, M), outputs (N, Ho, Wo, M). `stride`, `padding` and `dilation` are one integer or a
-pair (vertical, horizontal). The formula is in `definition.py`, the sizes in `geometry.py`.
+Images (N, H, W, C), kernels (kh, kw, C / groups, M), outputs (N, Ho, Wo, M). `stride`, `padding` and `dilation` are one integer
+or a pair (vertical, horizontal). The formula, and what a group is, are in `definition.py`, the sizes in `geometry.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .. import arguments
 from ..dispatch import Ladder
 from .geometry import Geometry, Pair, geometry, output_shape
 
-__all__ = ["forward", "input_gradient", "output_shape", "weight_gradient"]
+__all__ = ["check_groups", "forward", "input_gradient", "output_shape", "weight_gradient"]
 
 LADDER = Ladder(__name__, numba="direct", numba_from=1 << 16)  # work: multiplications
 
@@ -26,22 +26,26 @@ def forward(
     stride: int | Pair = 1,
     padding: int | Pair = 0,
     dilation: int | Pair = 1,
+    groups: int = 1,
     out: Array | None = None,
 ) -> Array:
-    """x (N, H, W, C), w (kh, kw, C, M) -> y (N, Ho, Wo, M), in `out` if given.
+    """x (N, H, W, C), w (kh, kw, C / groups, M) -> y (N, Ho, Wo, M), in `out` if given.
 
-    Raises ValueError on shapes that do not fit, or a kernel larger than the padded input; TypeError on mixed precisions.
+    Raises ValueError on shapes that do not fit, groups that do not divide C and M, or a kernel larger than the padded input;
+    TypeError on mixed precisions.
     """
     arguments.check_ndim("conv2d.forward", 4, x=x, w=w)
-    if x.shape[3] != w.shape[2]:
+    check_groups("conv2d.forward", groups, x.shape[3], w.shape[3])
+    if x.shape[3] != groups * w.shape[2]:
         raise ValueError(
-            f"conv2d.forward: x {x.shape} has {x.shape[3]} channels, w {w.shape} takes {w.shape[2]}: "
-            "images are (N, H, W, C) and kernels (kh, kw, C, M)"
+            f"conv2d.forward: x {x.shape} has {x.shape[3]} channels, w {w.shape} takes {_taken(w, groups)}: "
+            "images are (N, H, W, C) and kernels (kh, kw, C / groups, M)"
         )
     dtype = arguments.same_kind("conv2d.forward", x=x, w=w)
     g = geometry(x.shape[1:3], w.shape[:2], stride=stride, padding=padding, dilation=dilation)
     arguments.check_out("conv2d.forward", out, (x.shape[0], *g.output, w.shape[3]), dtype)
-    y: Array = _rung(g, x, w, w.shape).forward(x, w, stride=g.stride, padding=g.padding, dilation=g.dilation, out=out)
+    rung = _rung(g, x, w, w.shape)
+    y: Array = rung.forward(x, w, stride=g.stride, padding=g.padding, dilation=g.dilation, groups=groups, out=out)
     return y
 
 
@@ -53,21 +57,28 @@ def input_gradient(
     stride: int | Pair = 1,
     padding: int | Pair = 0,
     dilation: int | Pair = 1,
+    groups: int = 1,
     out: Array | None = None,
 ) -> Array:
-    """dy (N, Ho, Wo, M), w (kh, kw, C, M) -> dx (N, H, W, C) = x_shape, in `out` if given. It raises as `forward` does."""
+    """dy (N, Ho, Wo, M), w (kh, kw, C / groups, M) -> dx (N, H, W, C) = x_shape, in `out` if given.
+
+    It raises as `forward` does.
+    """
     arguments.check_ndim("conv2d.input_gradient", 4, dy=dy, w=w)
     x_shape = tuple(x_shape)
     if len(x_shape) != 4:
         raise ValueError(f"conv2d.input_gradient: x_shape must be (N, H, W, C), got {x_shape}")
+    check_groups("conv2d.input_gradient", groups, x_shape[3], w.shape[3])
     g = geometry(x_shape[1:3], w.shape[:2], stride=stride, padding=padding, dilation=dilation)
     _check_dy("conv2d.input_gradient", dy, (x_shape[0], *g.output, w.shape[3]), x_shape, w.shape)
-    if w.shape[2] != x_shape[3]:
-        raise ValueError(f"conv2d.input_gradient: w {w.shape} takes {w.shape[2]} channels, x_shape is {x_shape}")
+    if groups * w.shape[2] != x_shape[3]:
+        raise ValueError(f"conv2d.input_gradient: w {w.shape} takes {_taken(w, groups)} channels, x_shape is {x_shape}")
     dtype = arguments.same_kind("conv2d.input_gradient", dy=dy, w=w)
     arguments.check_out("conv2d.input_gradient", out, x_shape, dtype)
     rung = _rung(g, dy, w, w.shape)
-    dx: Array = rung.input_gradient(dy, w, x_shape, stride=g.stride, padding=g.padding, dilation=g.dilation, out=out)
+    dx: Array = rung.input_gradient(
+        dy, w, x_shape, stride=g.stride, padding=g.padding, dilation=g.dilation, groups=groups, out=out
+    )
     return dx
 
 
@@ -79,16 +90,18 @@ def weight_gradient(
     stride: int | Pair = 1,
     padding: int | Pair = 0,
     dilation: int | Pair = 1,
+    groups: int = 1,
     out: Array | None = None,
     accumulate: bool = False,
 ) -> Array:
-    """x (N, H, W, C), dy (N, Ho, Wo, M) -> dw (kh, kw, C, M) with (kh, kw) = kernel_shape; with `accumulate`, out += dw.
+    """x (N, H, W, C), dy (N, Ho, Wo, M) -> dw (kh, kw, C / groups, M); with `accumulate`, out += dw.
 
-    It raises as `forward` does, and ValueError where `accumulate` has no `out` to add to.
+    (kh, kw) is `kernel_shape`. It raises as `forward` does, and ValueError where `accumulate` has no `out` to add to.
     """
     arguments.check_ndim("conv2d.weight_gradient", 4, x=x, dy=dy)
     g = geometry(x.shape[1:3], kernel_shape, stride=stride, padding=padding, dilation=dilation)
-    w_shape = (*g.kernel, x.shape[3], dy.shape[3])
+    check_groups("conv2d.weight_gradient", groups, x.shape[3], dy.shape[3])
+    w_shape = (*g.kernel, x.shape[3] // groups, dy.shape[3])
     _check_dy("conv2d.weight_gradient", dy, (x.shape[0], *g.output, dy.shape[3]), x.shape, w_shape)
     dtype = arguments.same_kind("conv2d.weight_gradient", x=x, dy=dy)
     if accumulate and out is None:
@@ -96,9 +109,29 @@ def weight_gradient(
     arguments.check_out("conv2d.weight_gradient", out, w_shape, dtype)
     rung = _rung(g, x, dy, w_shape)
     dw: Array = rung.weight_gradient(
-        x, dy, g.kernel, stride=g.stride, padding=g.padding, dilation=g.dilation, out=out, accumulate=accumulate
+        x,
+        dy,
+        g.kernel,
+        stride=g.stride,
+        padding=g.padding,
+        dilation=g.dilation,
+        groups=groups,
+        out=out,
+        accumulate=accumulate,
     )
     return dw
+
+
+def check_groups(operation: str, groups: int, inputs: int, outputs: int) -> None:
+    """ValueError unless `groups` divides both counts of channels."""
+    if groups < 1 or inputs % groups or outputs % groups:
+        raise ValueError(
+            f"{operation}: groups={groups} does not divide {inputs} channels in and {outputs} out: every group takes equally many"
+        )
+
+
+def _taken(w: Array, groups: int) -> str:
+    return str(w.shape[2]) if groups == 1 else f"{groups} groups of {w.shape[2]}"
 
 
 def _check_dy(operation: str, dy: Array, expected: Shape, x_shape: Shape, w_shape: Shape) -> None:
@@ -110,6 +143,6 @@ def _check_dy(operation: str, dy: Array, expected: Shape, x_shape: Shape, w_shap
 
 
 def _rung(g: Geometry, first: Array, second: Array, w_shape: Shape) -> Any:
-    kh, kw, c, m = w_shape
+    kh, kw, c, m = w_shape  # c of one group
     multiplications = first.shape[0] * g.output[0] * g.output[1] * kh * kw * c * m
     return LADDER.choose(multiplications, first, second)

@@ -9,8 +9,13 @@ window of the padded input, and the tap's share of y is a matrix product over ch
 
 Each gradient is that line differentiated: the window receives dy @ w[r, s]', and w[r, s] receives window' @ dy.
 
-Legend: N images, H, W input size, C input channels, kh, kw kernel, Ho, Wo output size, M output channels.
-x (N, H, W, C), w (kh, kw, C, M), y (N, Ho, Wo, M).
+With groups, the channels of x and of y are cut into as many equal runs, and each run of x makes its own run of y: `groups`
+convolutions that know nothing of each other, side by side in one array. The loop over them is all there is to it, and w holds
+the kernels of all groups side by side: its last axis is y's, its third one group's channels of x. With as many groups as channels
+(depthwise) each channel is filtered by itself.
+
+Legend: N images, H, W input size, C input channels, kh, kw kernel, Ho, Wo output size, M output channels, i, o the channels of x
+and of y in one group. x (N, H, W, C), w (kh, kw, C / groups, M), y (N, Ho, Wo, M).
 """
 
 from __future__ import annotations
@@ -32,6 +37,7 @@ def forward(
     stride: int | Pair = 1,
     padding: int | Pair = 0,
     dilation: int | Pair = 1,
+    groups: int = 1,
     out: Array | None = None,
 ) -> Array:
     """x, w -> y (N, Ho, Wo, M)."""
@@ -39,8 +45,9 @@ def forward(
     y = output(out, (x.shape[0], *g.output, w.shape[3]), np.result_type(x.dtype, w.dtype), like=x)
     y[...] = 0
     padded = pad(x, g)
-    for r, s, window in windows(g):
-        y += np.tensordot(padded[window], w[r, s], 1)
+    for i, o in runs(groups, x.shape[3], w.shape[3]):
+        for r, s, window in windows(g):
+            y[..., o] += np.tensordot(padded[window][..., i], w[r, s, :, o], 1)
     return y
 
 
@@ -52,14 +59,16 @@ def input_gradient(
     stride: int | Pair = 1,
     padding: int | Pair = 0,
     dilation: int | Pair = 1,
+    groups: int = 1,
     out: Array | None = None,
 ) -> Array:
     """dy (N, Ho, Wo, M), w -> dx (N, H, W, C)."""
     g = geometry(x_shape[1:3], w.shape[:2], stride=stride, padding=padding, dilation=dilation)
     dtype = np.result_type(dy.dtype, w.dtype)
     padded = zeros((x_shape[0], *g.padded, x_shape[3]), dtype, like=dy)
-    for r, s, window in windows(g):
-        padded[window] += np.tensordot(dy, w[r, s].T, 1)
+    for i, o in runs(groups, x_shape[3], w.shape[3]):
+        for r, s, window in windows(g):
+            padded[window][..., i] += np.tensordot(dy[..., o], w[r, s, :, o].T, 1)
     dx = output(out, x_shape, dtype, like=dy)
     dx[...] = padded[inside(g)]
     return dx
@@ -73,18 +82,26 @@ def weight_gradient(
     stride: int | Pair = 1,
     padding: int | Pair = 0,
     dilation: int | Pair = 1,
+    groups: int = 1,
     out: Array | None = None,
     accumulate: bool = False,
 ) -> Array:
-    """x, dy -> dw (kh, kw, C, M), or out += dw."""
+    """x, dy -> dw (kh, kw, C / groups, M), or out += dw."""
     g = geometry(x.shape[1:3], kernel_shape, stride=stride, padding=padding, dilation=dilation)
-    dw = output(out, (*g.kernel, x.shape[3], dy.shape[3]), np.result_type(x.dtype, dy.dtype), like=x)
+    dw = output(out, (*g.kernel, x.shape[3] // groups, dy.shape[3]), np.result_type(x.dtype, dy.dtype), like=x)
     if not accumulate:
         dw[...] = 0
     padded = pad(x, g)
-    for r, s, window in windows(g):
-        dw[r, s] += np.tensordot(padded[window], dy, ((0, 1, 2), (0, 1, 2)))
+    for i, o in runs(groups, x.shape[3], dy.shape[3]):
+        for r, s, window in windows(g):
+            dw[r, s, :, o] += np.tensordot(padded[window][..., i], dy[..., o], ((0, 1, 2), (0, 1, 2)))
     return dw
+
+
+def runs(groups: int, c: int, m: int) -> Iterator[tuple[slice, slice]]:
+    """For every group, its channels of x and its channels of y."""
+    for g in range(groups):
+        yield slice(g * c // groups, (g + 1) * c // groups), slice(g * m // groups, (g + 1) * m // groups)
 
 
 def pad(x: Array, g: Geometry) -> Array:

@@ -15,8 +15,12 @@ The weight gradient has few results and long sums. Each part (one for each threa
 chunks of CHUNK pixels stay in the cache while all tiles of dw pass over them. The parts are added in order at the end, so
 the result is equal bit for bit at an equal number of threads.
 
+Groups run one after the other, each as a convolution of its own whose channels lie apart: the tables of the first serve all, with
+x and y begun at the group's first channel. Groups of one channel, which would leave the tiles empty, are in `depthwise.py`.
+
 Legend: N images, H, W input size, C input channels, kh, kw kernel, Ho, Wo output size, M output channels, T pixels, E taps with
-their channels, J panels of COLUMNS columns. x (N, H, W, C), w (kh, kw, C, M), y (N, Ho, Wo, M).
+their channels of one group, i, o a group's channels of x and y, J panels of COLUMNS columns. x (N, H, W, C),
+w (kh, kw, C / groups, M), y (N, Ho, Wo, M).
 """
 
 from __future__ import annotations
@@ -30,8 +34,8 @@ from ..arguments import contiguous, output
 from ..jit import WIDE, compiled
 from ..matmul import register_tile
 from ..pool import thread_count
-from . import tables, thin
-from .definition import pad
+from . import depthwise, tables, thin
+from .definition import pad, runs
 from .geometry import Pair, geometry
 
 PIXELS, COLUMNS = (8, 32) if WIDE else (6, 16)  # the tile of y and dx
@@ -47,17 +51,18 @@ def forward(
     stride: int | Pair = 1,
     padding: int | Pair = 0,
     dilation: int | Pair = 1,
+    groups: int = 1,
     out: Array | None = None,
 ) -> Array:
     """x, w -> y (N, Ho, Wo, M)."""
     g = geometry(x.shape[1:3], w.shape[:2], stride=stride, padding=padding, dilation=dilation)
-    n, c, m = x.shape[0], w.shape[2], w.shape[3]
+    n, c, m = x.shape[0], x.shape[3], w.shape[3]
     y = output(out, (n, *g.output, m), x.dtype, like=x)
     x = contiguous(pad(x, g))
-    if g.kernel == g.stride == (1, 1):  # a matrix product as it stands
+    if groups == 1 and g.kernel == g.stride == (1, 1):  # a matrix product as it stands
         register_tile.matmul(x.reshape(-1, c), w.reshape(c, m), out=y.reshape(-1, m))
     else:
-        product(x, w.reshape(-1, m), y, *tables.forward(n, g, c, m))
+        product(x, w.reshape(-1, m), y, groups, *tables.forward(n, g, c, m, groups))
     return y
 
 
@@ -69,21 +74,23 @@ def input_gradient(
     stride: int | Pair = 1,
     padding: int | Pair = 0,
     dilation: int | Pair = 1,
+    groups: int = 1,
     out: Array | None = None,
 ) -> Array:
     """dy (N, Ho, Wo, M), w -> dx (N, H, W, C)."""
     g = geometry(x_shape[1:3], w.shape[:2], stride=stride, padding=padding, dilation=dilation)
-    n, c, m = x_shape[0], w.shape[2], w.shape[3]
+    n, c, m = x_shape[0], x_shape[3], w.shape[3]
     dx = output(out, x_shape, dy.dtype, like=dy)
-    if g.kernel == g.stride == (1, 1) and g.padding == (0, 0):
+    if groups == 1 and g.kernel == g.stride == (1, 1) and g.padding == (0, 0):
         register_tile.matmul(dy.reshape(-1, m), w.reshape(c, m), transpose_b=True, out=dx.reshape(-1, c))
         return dx
-    frame, phases = tables.backward(n, g, c, m)
+    frame, phases = tables.backward(n, g, c, m, groups)
     dy = framed(dy, frame)
     for phase in phases:
-        taps = w[np.ix_(phase.rows, phase.columns)] if phase.offset.size else w[:0]  # (rows, columns, C, M)
-        matrix = taps.swapaxes(2, 3).reshape(-1, c)  # (E, C)
-        product(dy, matrix, dx, phase.start, phase.offset, phase.place)
+        taps = w[np.ix_(phase.rows, phase.columns)] if phase.offset.size else w[:0, :0]  # (rows, columns, C / groups, M)
+        apart = taps.reshape(*taps.shape[:3], groups, m // groups)
+        matrix = apart.transpose(0, 1, 4, 3, 2).reshape(-1, c)  # (E, C)
+        product(dy, matrix, dx, groups, phase.start, phase.offset, phase.place)
     return dx
 
 
@@ -95,43 +102,62 @@ def weight_gradient(
     stride: int | Pair = 1,
     padding: int | Pair = 0,
     dilation: int | Pair = 1,
+    groups: int = 1,
     out: Array | None = None,
     accumulate: bool = False,
 ) -> Array:
-    """x, dy -> dw (kh, kw, C, M), or out += dw."""
+    """x, dy -> dw (kh, kw, C / groups, M), or out += dw."""
     g = geometry(x.shape[1:3], kernel_shape, stride=stride, padding=padding, dilation=dilation)
     n, c, m = x.shape[0], x.shape[3], dy.shape[3]
-    dw = output(out, (*g.kernel, c, m), x.dtype, like=x)
-    start, offset, _ = tables.forward(n, g, c, m)
-    for i, part in enumerate(outer_product(contiguous(pad(x, g)), dy, start, offset)):
-        if i > 0 or accumulate:
-            dw += part.reshape(dw.shape)
-        else:
-            dw[...] = part.reshape(dw.shape)
+    dw = output(out, (*g.kernel, c // groups, m), x.dtype, like=x)
+    start, offset, _ = tables.forward(n, g, c, m, groups)
+    x_flat = contiguous(pad(x, g)).reshape(-1)
+    if depthwise.fits(groups, c, m):
+        parts = depthwise.outer_product(x_flat, contiguous(dy).reshape(-1, m), start, offset, thread_count())
+        add_up(parts, dw, accumulate)
+    else:
+        for i, o in runs(groups, c, m):
+            parts = outer_product(x_flat[i.start :], dy[..., o], start, offset, c // groups)
+            add_up(parts, dw[..., o], accumulate)
     return dw
 
 
-def product(x: Array, w: Array, y: Array, start: Array, offset: Array, place: Array) -> None:
+def product(x: Array, w: Array, y: Array, groups: int, start: Array, offset: Array, place: Array) -> None:
     """y at `place` from x at `start` and w (E, M), by the kernel that fits; x and y contiguous."""
+    c, m = x.shape[3], y.shape[3]
     x_flat, y_flat = x.reshape(-1), y.reshape(-1)
-    if thin.fits(w.shape[1], x.shape[3]):
-        thin.product(x_flat, contiguous(w.T), y_flat, start, offset[:: thin.LANES].copy(), place)
-    else:
-        gathered_product(x_flat, panels(w), y_flat, start, offset, place, w.shape[1])
+    if depthwise.fits(groups, c, m):
+        depthwise.product(x_flat, contiguous(w), y_flat, start, offset, place)
+        return
+    for i, o in runs(groups, c, m):
+        w_run, x_run, y_run = w[:, o], x_flat[i.start :], y_flat[o.start :]
+        if thin.fits(m // groups, c // groups):
+            thin.product(x_run, contiguous(w_run.T), y_run, start, offset[:: thin.LANES].copy(), place)
+        else:
+            gathered_product(x_run, panels(w_run), y_run, start, offset, place, m // groups)
 
 
-def outer_product(x: Array, dy: Array, start: Array, offset: Array) -> Array:
-    """The parts of dw, (threads, E, M), by the kernel that fits; x contiguous."""
+def outer_product(x: Array, dy: Array, start: Array, offset: Array, channels: int) -> Array:
+    """The parts of one group's dw, (threads, E, M), by the kernel that fits; x flat, with `channels` of its own in a pixel."""
     m, threads = dy.shape[3], thread_count()
-    if thin.fits(m, x.shape[3]):
+    if thin.fits(m, channels):
         parts = empty((threads, m, len(offset)), x.dtype)
         flat = contiguous(dy).reshape(-1, m)
-        thin.outer_product(x.reshape(-1), flat, parts, start, offset[:: thin.LANES].copy())
+        thin.outer_product(x, flat, parts, start, offset[:: thin.LANES].copy())
         return parts.swapaxes(1, 2)
     wide = full_width(dy)  # (T, J WIDTH)
     parts = empty((threads, len(offset), wide.shape[1]), x.dtype)
-    gathered_outer_product(x.reshape(-1), wide, parts, start, offset)
+    gathered_outer_product(x, wide, parts, start, offset)
     return parts[:, :, :m]
+
+
+def add_up(parts: Array, dw: Array, accumulate: bool) -> None:
+    """dw = the sum of its parts (threads, E, M), in order, or dw += it."""
+    for number, part in enumerate(parts):
+        if number > 0 or accumulate:
+            dw += part.reshape(dw.shape)
+        else:
+            dw[...] = part.reshape(dw.shape)
 
 
 # ---- laying out

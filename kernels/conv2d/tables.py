@@ -8,7 +8,7 @@ whatever stride, dilation and phase: geometry is a sum of two table entries, and
 are uint64, since Numba tests a signed index for being negative each time. They depend on shapes alone and are kept.
 
 Legend: N images, H, W input size, C input channels, kh, kw kernel, Ho, Wo output size, M output channels, T pixels, E taps with
-their channels.
+their channels of one group.
 """
 
 from __future__ import annotations
@@ -31,9 +31,12 @@ def pixels(n: int, size: Pair, channels: int, count: Pair, first: Pair = (0, 0),
     return position.reshape(-1).astype(np.uint64)
 
 
-def taps(rows: Array, columns: Array, width: int, channels: int) -> Array:
-    """Offsets from a pixel to every channel of the pixels `rows` and `columns` away, in images of `width`: (E,)."""
-    r, s, c = np.ix_(rows, columns, np.arange(channels))
+def taps(rows: Array, columns: Array, width: int, channels: int, groups: int) -> Array:
+    """Offsets from a pixel to every channel (of the first group) of the pixels `rows` and `columns` away, in images of `width`.
+
+    (E,). The tables of all groups are those of the first: another one's channels lie a constant further on in x and in y.
+    """
+    r, s, c = np.ix_(rows, columns, np.arange(channels // groups))
     offset: Array = (r * width + s) * channels + c
     return offset.reshape(-1).astype(np.uint64)
 
@@ -42,16 +45,16 @@ class Forward(NamedTuple):
     """The tables of a convolution that reads the padded input."""
 
     start: Array  # (N Ho Wo,) into the padded input
-    offset: Array  # (kh kw C,)
+    offset: Array  # (kh kw C / groups,)
     place: Array  # (N Ho Wo,) into the output
 
 
 @lru_cache(maxsize=32)
-def forward(n: int, g: Geometry, c: int, m: int) -> Forward:
+def forward(n: int, g: Geometry, c: int, m: int, groups: int = 1) -> Forward:
     """For x (N, H, W, C) -> y (N, Ho, Wo, M)."""
     rows, columns = (np.arange(k) * d for k, d in zip(g.kernel, g.dilation, strict=True))
     start = pixels(n, g.padded, c, g.output, step=g.stride)
-    return Forward(start, taps(rows, columns, g.padded[1], c), pixels(n, g.output, m, g.output))
+    return Forward(start, taps(rows, columns, g.padded[1], c, groups), pixels(n, g.output, m, g.output))
 
 
 class Phase(NamedTuple):
@@ -60,7 +63,7 @@ class Phase(NamedTuple):
     rows: tuple[int, ...]  # the taps r they meet
     columns: tuple[int, ...]  # the taps s
     start: Array  # (T,) into the padded dy
-    offset: Array  # (len(rows) len(columns) M,)
+    offset: Array  # (len(rows) len(columns) M / groups,)
     place: Array  # (T,) into dx
 
 
@@ -72,7 +75,7 @@ class Backward(NamedTuple):
 
 
 @lru_cache(maxsize=32)
-def backward(n: int, g: Geometry, c: int, m: int) -> Backward:
+def backward(n: int, g: Geometry, c: int, m: int, groups: int = 1) -> Backward:
     """For dy (N, Ho, Wo, M) -> dx (N, H, W, C).
 
     Row h of dx meets tap r where h = p stride + r dilation - padding has a solution p, that is, where the stride divides
@@ -88,7 +91,7 @@ def backward(n: int, g: Geometry, c: int, m: int) -> Backward:
         for b, (count_w, shifts_w) in enumerate(horizontal):
             count = count_h, count_w
             start = pixels(n, padded, m, count)
-            offset = taps(_from(frame[0], shifts_h), _from(frame[1], shifts_w), padded[1], m)
+            offset = taps(_from(frame[0], shifts_h), _from(frame[1], shifts_w), padded[1], m, groups)
             place = pixels(n, g.image, c, count, first=(a, b), step=g.stride)
             phases.append(Phase(tuple(shifts_h), tuple(shifts_w), start, offset, place))
     return Backward(frame, tuple(phases))

@@ -31,8 +31,19 @@ def convolutions(draw):
     return (n, h, w, c), (*kernel, c, m), keywords
 
 
+@st.composite
+def grouped_convolutions(draw):
+    """The same in groups, depthwise among them: channels of one group, of a tile and beside it."""
+    (n, h, w, _), (*kernel, _, _), keywords = draw(convolutions())
+    groups = draw(st.sampled_from((1, 2, 3, 5)))
+    c, m = (groups * draw(st.sampled_from((1, 2, 3, 16, 17, 32))) for _ in range(2))
+    if draw(st.booleans()):
+        groups = c = m = draw(st.sampled_from((1, 7, 8, 9, 15, 16, 17, 33)))
+    return (n, h, w, c), (*kernel, c // groups, m), {**keywords, "groups": groups}
+
+
 def arrays(key, x_shape, w_shape, keywords, dtype=np.float32):
-    output = conv2d.output_shape(x_shape[1:3], w_shape[:2], **keywords)
+    output = conv2d.output_shape(x_shape[1:3], w_shape[:2], **{k: v for k, v in keywords.items() if k != "groups"})
     x, w = key.at("x").normal(x_shape, dtype), key.at("w").normal(w_shape, dtype)
     return x, w, key.at("dy").normal((x_shape[0], *output, w_shape[3]), dtype)
 
@@ -45,8 +56,8 @@ def all_three(x, w, dy, keywords):
     )
 
 
-@given(case=convolutions(), wide=st.booleans(), seed=st.integers(0, 99))
-@settings(deadline=None, max_examples=80)
+@given(case=st.one_of(convolutions(), grouped_convolutions()), wide=st.booleans(), seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=160)
 def test_numba_equals_definition(case, wide, seed):
     dtype = np.dtype(np.float64 if wide else np.float32)
     x, w, dy = arrays(Key(seed), *case, dtype)
@@ -59,8 +70,8 @@ def test_numba_equals_definition(case, wide, seed):
         kernel_cases.check_close(result, reference)
 
 
-@given(case=convolutions(), seed=st.integers(0, 99))
-@settings(deadline=None, max_examples=40)
+@given(case=st.one_of(convolutions(), grouped_convolutions()), seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=60)
 def test_gradients_are_adjoint(case, seed):
     """<dy, conv(x, w)> = <input_gradient(dy), x> = <weight_gradient(dy), w>: the convolution is linear in both."""
     x, w, dy = arrays(Key(seed), *case, np.float64)
@@ -87,12 +98,33 @@ def test_definition_is_the_formula():
 
 
 @RUNGS
+@pytest.mark.parametrize(("groups", "c", "m"), [(2, 4, 6), (17, 17, 17), (3, 3, 6)])
+def test_groups_are_convolutions_side_by_side(mode, groups, c, m):
+    """Each group alone gives its channels, and a kernel of zeros between the groups gives all of them."""
+    keywords = {"stride": (1, 2), "padding": 1}
+    x, w, dy = arrays(Key(17), (2, 6, 5, c), (3, 2, c // groups, m), {**keywords, "groups": groups}, np.float64)
+    with rungs(mode):
+        y, dx, dw = all_three(x, w, dy, {**keywords, "groups": groups})
+        whole = np.zeros((3, 2, c, m))
+        for g in range(groups):
+            i, o = slice(g * c // groups, (g + 1) * c // groups), slice(g * m // groups, (g + 1) * m // groups)
+            whole[:, :, i, o] = w[..., o]
+            alone = all_three(x[..., i], w[..., o], dy[..., o], keywords)
+            for got, expected in zip((y[..., o], dx[..., i], dw[..., o]), alone, strict=True):
+                kernel_cases.check_close(got, expected)
+        kernel_cases.check_close(y, conv2d.forward(x, whole, **keywords))
+        kernel_cases.check_close(dx, conv2d.input_gradient(dy, whole, x.shape, **keywords))
+
+
+@RUNGS
 @pytest.mark.parametrize(
     ("x_shape", "w_shape", "keywords"),
     [
         ((2, 9, 8, 5), (3, 3, 5, 7), {"stride": 1, "padding": 1}),
         ((2, 9, 8, 5), (4, 4, 5, 34), {"stride": 2, "padding": 1}),
         ((1, 7, 11, 3), (3, 2, 3, 4), {"stride": (3, 2), "padding": (0, 2), "dilation": (2, 3)}),
+        ((2, 9, 8, 6), (3, 3, 2, 9), {"stride": 2, "padding": 1, "groups": 3}),
+        ((2, 9, 8, 20), (5, 3, 1, 20), {"stride": (1, 2), "padding": (2, 1), "groups": 20}),
     ],
 )
 def test_against_torch(mode, x_shape, w_shape, keywords):
@@ -110,9 +142,10 @@ def test_against_torch(mode, x_shape, w_shape, keywords):
 
 
 @RUNGS
-def test_out_and_accumulate(mode):
-    keywords = {"stride": 2, "padding": 1}
-    x, w, dy = arrays(Key(9), (2, 6, 6, 3), (4, 4, 3, 5), keywords)
+@pytest.mark.parametrize(("groups", "c", "m"), [(1, 3, 5), (2, 4, 6), (18, 18, 18)])
+def test_out_and_accumulate(mode, groups, c, m):
+    keywords = {"stride": 2, "padding": 1, "groups": groups}
+    x, w, dy = arrays(Key(9), (2, 6, 6, c), (4, 4, c // groups, m), keywords)
     with rungs(mode):
         y, dx, dw = all_three(x, w, dy, keywords)
         into_y, into_dx, into_dw = np.full_like(y, 9), np.full_like(dx, 9), np.full_like(dw, 9)
@@ -154,15 +187,17 @@ def test_empty_batch(mode):
     assert not dw.any()
 
 
-def test_weight_gradient_is_deterministic():
-    x, _, dy = arrays(Key(13), (5, 9, 9, 6), (3, 3, 6, 40), {"padding": 1})
+@pytest.mark.parametrize("groups", [1, 2, 40])
+def test_weight_gradient_is_deterministic(groups):
+    keywords = {"padding": 1, "groups": groups}
+    x, _, dy = arrays(Key(13), (5, 9, 9, 40), (3, 3, 40 // groups, 40), keywords)
     with rungs("numba"):
         for n in (1, 2):
             if n > kernels.pool.thread_limit():
                 continue
             with kernels.threads(n):
-                first = conv2d.weight_gradient(x, dy, (3, 3), padding=1).copy()
-                assert np.array_equal(first, conv2d.weight_gradient(x, dy, (3, 3), padding=1))
+                first = conv2d.weight_gradient(x, dy, (3, 3), **keywords).copy()
+                assert np.array_equal(first, conv2d.weight_gradient(x, dy, (3, 3), **keywords))
 
 
 @RUNGS
@@ -197,6 +232,16 @@ def test_errors_say_what_to_do():
     x, w, dy = arrays(Key(16), (2, 6, 5, 3), (3, 3, 3, 4), {"padding": 1})
     with pytest.raises(ValueError, match=r"x \(2, 3, 6, 5\) has 5 channels, w .* takes 3: images are \(N, H, W, C\)"):
         conv2d.forward(x.transpose(0, 3, 1, 2), w)
+    with pytest.raises(ValueError, match="groups=2 does not divide 3 channels in and 4 out"):
+        conv2d.forward(x, w, groups=2)
+    with pytest.raises(ValueError, match="groups=2 does not divide 3 channels in and 4 out"):
+        conv2d.input_gradient(dy, w, x.shape, padding=1, groups=2)
+    with pytest.raises(ValueError, match="groups=0 does not divide 3 channels in and 4 out"):
+        conv2d.weight_gradient(x, dy, (3, 3), padding=1, groups=0)
+    with pytest.raises(ValueError, match=r"has 4 channels, w \(3, 3, 3, 4\) takes 2 groups of 3"):
+        conv2d.forward(np.concatenate((x, x[..., :1]), 3), w, groups=2)
+    with pytest.raises(ValueError, match="takes 2 groups of 3 channels"):
+        conv2d.input_gradient(dy, w, (2, 6, 5, 4), padding=1, groups=2)
     with pytest.raises(ValueError, match="w must have 4 axes"):
         conv2d.forward(x, w[0])
     with pytest.raises(TypeError, match="mixed precisions"):
