@@ -6,8 +6,8 @@ print(suite(lambda: GLU(6), (5, 6)))               # a layer of your own, and th
 """
 
 from .errors import CheckError, ProofError
-from .loss_suite import loss_suite
 from .proof import Row, check_model, prove
-from .suite import Report, suite
+from .suite_of_layers import Report, suite
+from .suite_of_losses import loss_suite
 
 __all__ = ["CheckError", "ProofError", "Report", "Row", "check_model", "loss_suite", "prove", "suite"]

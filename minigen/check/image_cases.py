@@ -42,6 +42,27 @@ IMAGE_CASES: tuple[Case, ...] = (
         "Conv2d with computed weights", Conv2d, lambda s: Conv2d(s.a, s.c, 2).compute("W", Tanh()).compute("b", Tanh()), image
     ),
     Case(
+        "Conv2d in groups",
+        Conv2d,
+        lambda s: Conv2d(2 * s.a, 4, (3, 2), stride=(1, 2), padding=(1, 0), groups=2),
+        lambda s: (s.N, s.h, s.w + 1, 2 * s.a),
+        reference=plain.in_groups(plain.conv2d),
+    ),
+    Case(
+        "Conv2d that is depthwise",
+        Conv2d,
+        lambda s: Conv2d(s.a, s.a, 3, padding="same", groups=s.a),
+        image,
+        reference=plain.in_groups(plain.conv2d),
+    ),
+    Case(
+        "ConvTranspose2d in groups",
+        ConvTranspose2d,
+        lambda s: ConvTranspose2d(2 * s.c, 6, (2, 3), stride=(2, 1), padding=(0, 1), groups=2),
+        lambda s: (s.N, s.h, s.w, 2 * s.c),
+        reference=plain.in_groups(plain.conv_transpose2d),
+    ),
+    Case(
         "ConvTranspose2d",
         ConvTranspose2d,
         lambda s: ConvTranspose2d(s.a, s.b, 4, stride=2, padding=1),
@@ -88,6 +109,13 @@ IMAGE_CASES: tuple[Case, ...] = (
         lambda s: Conv1d(s.a, s.b, 2, dilation=2, causal=True),
         lambda s: (s.N, s.T + 3, s.a),
         reference=plain.conv1d,
+    ),
+    Case(
+        "Conv1d in groups",
+        Conv1d,
+        lambda s: Conv1d(2 * s.c, 4, 2, causal=True, groups=2),
+        lambda s: (s.N, s.T, 2 * s.c),
+        reference=plain.in_groups(plain.conv1d),
     ),
     Case(
         "Conv1d with computed weights",

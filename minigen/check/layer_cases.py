@@ -20,6 +20,7 @@ from ..layers.elementwise import Elementwise, LeakyReLU, ReLU, Sigmoid, SiLU, So
 from ..layers.embedding import Embedding, Unembedding
 from ..layers.equalised import EqualisedRate
 from ..layers.group_norm import GroupNorm, InstanceNorm
+from ..layers.inner_product import InnerProduct
 from ..layers.layer_norm import LayerNorm
 from ..layers.linear import Linear
 from ..layers.minibatch import MinibatchDiscrimination, MinibatchStd
@@ -233,6 +234,13 @@ LAYER_CASES: tuple[Case, ...] = (
     Case("Reshape of an unknown axis", Reshape, lambda s: Reshape(-1, s.h), lambda s: (s.N, s.h, s.a)),
     Case("Flatten", Flatten, lambda s: Flatten(), lambda s: (s.N, s.h, s.w, s.a)),
     Case("Sum", Sum, lambda s: Sum(), lambda s: (sequence(s),) * 3, reference=lambda _, x: x[0] + x[1] + x[2]),
+    Case(
+        "InnerProduct",
+        InnerProduct,
+        lambda s: InnerProduct(),
+        lambda s: (sequence(s), sequence(s)),
+        reference=lambda _, x: np.einsum("ntd,ntd->nt", *x)[..., None],
+    ),
     Case("Concatenate", Concatenate, lambda s: Concatenate(), lambda s: ((s.N, s.T, s.a), (s.N, s.T, s.b))),
     Case("Concatenate along 1", Concatenate, lambda s: Concatenate(1), lambda s: ((s.N, s.T, s.a), (s.N, s.h, s.a))),
     Case("Split", Split, lambda s: Split((s.a, s.b)), lambda s: (s.N, s.T, s.a + s.b)),

@@ -31,9 +31,9 @@ import numpy as np
 
 from .case import SMALL, Case, LossCase
 from .cases import CASES, LOSSES
-from .loss_suite import loss_suite
 from .mutations import Mutant, mutants
-from .suite import PROPERTIES, suite
+from .suite_of_layers import PROPERTIES, suite
+from .suite_of_losses import loss_suite
 from .targets import Target, function_of, targets
 
 LEFT_OUT = ("back ends",)  # the rungs are not mutated

@@ -194,6 +194,20 @@ def conv_transpose2d(layer: Any, x: Array) -> Array:
     return y + b
 
 
+def in_groups(reference: Callable[[Any, Array], Array]) -> Callable[[Any, Array], Array]:
+    """Every group of a convolution by itself, as a layer without groups."""
+
+    def y(layer: Any, x: Array) -> Array:
+        parts = []
+        for i, one in enumerate(np.split(x, layer.at["groups"], -1)):
+            alone = copy(layer)
+            alone.params = {name: np.split(p, layer.at["groups"], -1)[i] for name, p in layer.params.items()}
+            parts.append(reference(alone, one))
+        return np.concatenate(parts, -1)
+
+    return y
+
+
 def pool(reduce: Callable[..., Any], frame: float) -> Callable[[Any, Array], Array]:
     """Every window by itself, on an image framed by `frame`."""
 

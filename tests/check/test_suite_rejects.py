@@ -329,7 +329,7 @@ def test_wrong_conduct_is_rejected_by_some_property(wrong):
 
 
 def test_purity_alone_finds_what_others_would_find_first():
-    from minigen.check.suite import PROPERTIES
+    from minigen.check.suite_of_layers import PROPERTIES
 
     pure = [one for one in PROPERTIES if one.name == "pure"]
     for wrong in (WritesIntoCotangent, WritesIntoInput, WritesIntoCache, MovesStateInForward, Remembers):

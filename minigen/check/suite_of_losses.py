@@ -20,7 +20,7 @@ from ..random import Key
 from .derivatives import slope_gap
 from .errors import CheckError
 from .subject import STEP, Lacks, Meter
-from .suite import Check, Report
+from .suite_of_layers import Check, Report
 from .values import changed, filled, gap, normal_like, snapshot
 
 
