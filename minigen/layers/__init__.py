@@ -14,6 +14,7 @@ from .elementwise import Elementwise, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, 
 from .embedding import Embedding, Unembedding
 from .equalised import EqualisedRate
 from .group_norm import GroupNorm, InstanceNorm
+from .inner_product import InnerProduct
 from .layer import Layer, StaleCacheError
 from .layer_norm import LayerNorm
 from .linear import Linear
@@ -54,6 +55,7 @@ __all__ = [
     "Flatten",
     "GlobalAveragePool",
     "GroupNorm",
+    "InnerProduct",
     "InstanceNorm",
     "Layer",
     "LayerNorm",
