@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from ..backend import Array
+from ..backend import Array, to_device
 from ..data import Batch, Dataset
 from ..models.model import Model
 from ..random import Key
@@ -21,7 +21,7 @@ class Figures(NamedTuple):
 
 def batch_of(data: Dataset, rows: Array, device: str) -> Batch:
     """The batch of these rows."""
-    labels = None if data.labels is None else data.labels[rows]
+    labels = None if data.labels is None else to_device(data.labels[rows], device)
     return Batch(data.batch(rows, device=device), labels, rows)
 
 
