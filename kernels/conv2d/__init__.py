@@ -126,7 +126,7 @@ def check_groups(operation: str, groups: int, inputs: int, outputs: int) -> None
     """ValueError unless `groups` divides both counts of channels."""
     if groups < 1 or inputs % groups or outputs % groups:
         raise ValueError(
-            f"{operation}: groups={groups} does not divide {inputs} channels in and {outputs} out: every group takes equally many"
+            f"{operation}: groups={groups} does not divide {inputs} channels in and {outputs} out: groups are of equal size"
         )
 
 

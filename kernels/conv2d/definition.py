@@ -10,12 +10,12 @@ window of the padded input, and the tap's share of y is a matrix product over ch
 Each gradient is that line differentiated: the window receives dy @ w[r, s]', and w[r, s] receives window' @ dy.
 
 With groups, the channels of x and of y are cut into as many equal runs, and each run of x makes its own run of y: `groups`
-convolutions that know nothing of each other, side by side in one array. The loop over them is all there is to it, and w holds
-the kernels of all groups side by side: its last axis is y's, its third one group's channels of x. With as many groups as channels
-(depthwise) each channel is filtered by itself.
+convolutions that know nothing of each other, side by side in one array. The loop over them is all there is to it. w holds the
+kernels of all groups side by side: its last axis counts all channels of y, its third the channels of x that one group sees.
+With as many groups as channels (depthwise) each channel is filtered by itself.
 
-Legend: N images, H, W input size, C input channels, kh, kw kernel, Ho, Wo output size, M output channels, i, o the channels of x
-and of y in one group. x (N, H, W, C), w (kh, kw, C / groups, M), y (N, Ho, Wo, M).
+Legend: N images, H, W input size, C input channels, kh, kw kernel, Ho, Wo output size, M output channels, i, o a group's
+channels of x and of y. x (N, H, W, C), w (kh, kw, C / groups, M), y (N, Ho, Wo, M).
 """
 
 from __future__ import annotations

@@ -4,12 +4,13 @@
     dw[e, c] = sum over t of x[start[t] + offset[e] + c] dy[t, c]
 
 Nothing is summed over channels, so this is no matrix product: the tiles of `direct.py` would hold one useful column. Here the
-vectors lie along the channels, LANES neighbours in x, w, y and dy alike, which is also how memory is read. Each number loaded of
-x serves one multiplication, not COLUMNS: the speed is that of the loads, and the tile is there for w, which stays in a register
-for PIXELS pixels, and for sums that do not wait for each other.
+vectors lie along the channels, LANES neighbours in x, w, y and dy alike, as memory is read. Each number loaded of x serves one
+multiplication, not COLUMNS: the speed is that of the loads. The tile is there for w, which stays in a register for PIXELS
+pixels, and for sums that need not wait for each other.
 
-Where LANES does not divide C, the last block of channels begins at C - LANES and overlaps the one before: it writes some numbers
-of y once more, and skips them in dw, where they would count twice. So fewer than LANES channels go the way of other groups.
+Where LANES does not divide C, the last block of channels begins at C - LANES and overlaps the one before: it writes some
+numbers of y once more, and skips them in dw, where they would count twice. It takes LANES channels to begin with: fewer go
+through `direct.py`, group by group.
 
 Legend: T pixels, E taps, C channels, J blocks of LANES channels.
 """

@@ -15,8 +15,8 @@ The weight gradient has few results and long sums. Each part (one for each threa
 chunks of CHUNK pixels stay in the cache while all tiles of dw pass over them. The parts are added in order at the end, so
 the result is equal bit for bit at an equal number of threads.
 
-Groups run one after the other, each as a convolution of its own whose channels lie apart: the tables of the first serve all, with
-x and y begun at the group's first channel. Groups of one channel, which would leave the tiles empty, are in `depthwise.py`.
+Groups run one after the other, each as a convolution of its own whose channels lie apart: the tables of the first serve all,
+with x and y begun at the group's first channel. Groups of one channel would leave the tiles empty: they are in `depthwise.py`.
 
 Legend: N images, H, W input size, C input channels, kh, kw kernel, Ho, Wo output size, M output channels, T pixels, E taps with
 their channels of one group, i, o a group's channels of x and y, J panels of COLUMNS columns. x (N, H, W, C),

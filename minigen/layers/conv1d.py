@@ -18,9 +18,10 @@ from typing import Any
 
 from ..backend import Array, Shape, empty, zeros
 from ..kernels import conv2d
+from ..kernels.conv2d.geometry import Pair
 from ..random import Key
 from .conv2d import ConvCache, Convolution
-from .initialisers import fan_in_uniform
+from .initialisers import fan_in_uniform, side_by_side
 from .tree import map_tree
 from .vector import Initialiser, Spec
 
@@ -35,8 +36,9 @@ class Ring:
 class Conv1d(Convolution):
     """(N, T, inputs) -> (N, To, outputs), To = (T + 2 padding - dilation (kernel - 1) - 1) // stride + 1.
 
-    W is (kernel, inputs, outputs). `causal=True` sets the padding itself, in front only: at stride 1, To = T, and the layer
-    streams. Raises ValueError where x is not (N, T, inputs) or shorter than the kernel, and where causal comes with a padding.
+    W is (kernel, inputs / groups, outputs), with `groups` as in Conv2d. `causal=True` sets the padding itself, in front only: at
+    stride 1, To = T, and the layer streams. Raises ValueError where x is not (N, T, inputs) or shorter than the kernel, where
+    causal comes with a padding, and where groups does not divide inputs and outputs.
     """
 
     def __init__(
@@ -49,13 +51,16 @@ class Conv1d(Convolution):
         padding: int = 0,
         dilation: int = 1,
         causal: bool = False,
+        groups: int = 1,
         bias: bool = True,
         initialiser: Initialiser = fan_in_uniform,
     ) -> None:
         if causal and padding:
             raise ValueError(f"Conv1d: causal=True pads in front by itself: leave padding={padding} out")
-        W = Spec((kernel, inputs, outputs), initialiser)
-        super().__init__(inputs, outputs, W, bias, stride=(1, stride), padding=(0, padding), dilation=(1, dilation))
+        conv2d.check_groups("Conv1d", groups, inputs, outputs)
+        W = Spec((kernel, inputs // groups, outputs), side_by_side(initialiser, groups))
+        at: dict[str, Pair] = {"stride": (1, stride), "padding": (0, padding), "dilation": (1, dilation)}
+        super().__init__(inputs, outputs, W, bias, **at, groups=groups)
         self.kernel, self.dilation, self.causal = kernel, dilation, causal
         self.stride, self.reach = stride, (kernel - 1) * dilation
 
@@ -129,7 +134,7 @@ class Conv1d(Convolution):
     def advance(self, x_t: Array, memory: Any) -> Array:
         w, length = self.weights(), self.reach + 1
         memory.last[memory.t % length] = x_t
-        seen = (memory.last[(memory.t - self.reach + i * self.dilation) % length] for i in range(self.kernel))
-        y_t: Any = sum(x @ w.W[i] for i, x in enumerate(seen))
+        seen = memory.last[[(memory.t - self.reach + i * self.dilation) % length for i in range(self.kernel)]]  # (k, N, C)
+        y_t = conv2d.forward(seen.swapaxes(0, 1)[:, None], w.W[None], groups=self.at["groups"])[:, 0, 0]
         memory.t += 1
         return y_t + w.b if self.bias else y_t

@@ -7,9 +7,10 @@ A convolution is linear in x and in W. Three products are all there is to it, ea
     dW = corr(x, dy)        weight gradient      dW_[tap]cm = sum over n, p x_[p + tap]c dy_pm
 
 The transposed convolution goes forward by the second, back by the first, and learns by the third with its arguments exchanged:
-a layer of its own, and no kernel of its own. What `p + tap` is with stride, padding and dilation: kernels/conv2d.
+a layer of its own, and no kernel of its own. What `p + tap` is with stride, padding and dilation, and what groups are:
+kernels/conv2d.
 
-N batch, H, W sizes in, Ho, Wo sizes out, kh, kw kernel, C inputs, M outputs; p a pixel of the smaller image.
+N batch, H, W sizes in, Ho, Wo sizes out, kh, kw kernel, C inputs, M outputs, G groups; p a pixel of the smaller image.
 """
 
 from __future__ import annotations
@@ -20,26 +21,26 @@ from ..backend import Array, Shape
 from ..kernels import conv2d
 from ..kernels.conv2d.geometry import Pair, pair
 from ..random import Key
-from .initialisers import fan_in_uniform, zeros
+from .initialisers import fan_in_uniform, side_by_side, zeros
 from .layer import Layer, Weights
 from .vector import Initialiser, Spec
 
 
 class ConvCache(NamedTuple):
     x: Array  # (N, H, W, C)
-    w: Weights | None  # W (kh, kw, C, M) or, transposed, (kh, kw, M, C); b (M,)
+    w: Weights | None  # W (kh, kw, C / G, M) or, transposed, (kh, kw, M / G, C); b (M,)
 
 
 class Convolution(Layer):
     """What both have in common: the four passes of y = product(x, W) + b, from the three products."""
 
-    def __init__(self, inputs: int, outputs: int, W: Spec, bias: bool, **at: Pair) -> None:
+    def __init__(self, inputs: int, outputs: int, W: Spec, bias: bool, **at: int | Pair) -> None:
         specs = {"W": W}
         if bias:
             specs["b"] = Spec((outputs,), zeros)
         super().__init__(**specs)
         self.inputs, self.outputs, self.bias = inputs, outputs, bias
-        self.at: dict[str, Any] = at  # stride, padding and dilation, for the kernels
+        self.at: dict[str, Any] = at  # stride, padding, dilation and groups, for the kernels
 
     def product(self, x: Array, W: Array) -> Array:
         """y without its bias, a new array: (N, Ho, Wo, M)."""
@@ -109,13 +110,15 @@ class Convolution(Layer):
 
 
 class Conv2d(Convolution):
-    """(N, H, W, inputs) -> (N, Ho, Wo, outputs), with W (kh, kw, inputs, outputs) and Ho as in PyTorch:
+    """(N, H, W, inputs) -> (N, Ho, Wo, outputs), with W (kh, kw, inputs / groups, outputs) and Ho as in PyTorch:
 
         Ho = (H + 2 padding - dilation (kh - 1) - 1) // stride + 1
 
     A cross-correlation, as in every deep learning library: the kernel is not turned around. `kernel`, `stride`, `padding` and
     `dilation` are one integer or a pair (vertical, horizontal). `padding="same"` keeps H and W: for odd kernels at stride 1.
-    Raises ValueError where x is not (N, H, W, inputs), or smaller than the kernel with its padding.
+    With `groups`, the channels are cut into so many runs, and every run of outputs sees its own run of inputs alone; as many
+    groups as inputs filter each channel by itself (depthwise). Raises ValueError where groups does not divide both counts, and
+    where x is not (N, H, W, inputs), or smaller than the kernel with its padding.
     """
 
     def __init__(
@@ -127,13 +130,15 @@ class Conv2d(Convolution):
         stride: int | Pair = 1,
         padding: int | Pair | str = 0,
         dilation: int | Pair = 1,
+        groups: int = 1,
         bias: bool = True,
         initialiser: Initialiser = fan_in_uniform,
     ) -> None:
         self.kernel, stride, dilation = pair("kernel", kernel, 1), pair("stride", stride, 1), pair("dilation", dilation, 1)
         padding = _same(self.kernel, stride, dilation, padding) if isinstance(padding, str) else pair("padding", padding, 0)
-        W = Spec((*self.kernel, inputs, outputs), initialiser)
-        super().__init__(inputs, outputs, W, bias, stride=stride, padding=padding, dilation=dilation)
+        conv2d.check_groups("Conv2d", groups, inputs, outputs)
+        W = Spec((*self.kernel, inputs // groups, outputs), side_by_side(initialiser, groups))
+        super().__init__(inputs, outputs, W, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
     def product(self, x: Array, W: Array) -> Array:
         return conv2d.forward(x, W, **self.at)
@@ -153,8 +158,9 @@ class ConvTranspose2d(Convolution):
     With stride 2, kernel 4 and padding 1 an image doubles in height and width, and every pixel of y gets as many terms as the
     others. `output_padding`, smaller than stride, chooses among the sizes that the convolution would bring back to H.
 
-    W is (kh, kw, outputs, inputs), the kernel of that convolution, which goes from y to x: so no product needs a copy of it.
-    The first W therefore draws with fan-in kh kw outputs, as PyTorch does. Raises ValueError where x is not (N, H, W, inputs).
+    W is (kh, kw, outputs / groups, inputs), the kernel of that convolution, which goes from y to x: so no product needs a copy
+    of it. The first W therefore draws with fan-in kh kw outputs / groups, as PyTorch does. `groups` as in Conv2d. Raises
+    ValueError where groups does not divide inputs and outputs, and where x is not (N, H, W, inputs).
     """
 
     def __init__(
@@ -167,6 +173,7 @@ class ConvTranspose2d(Convolution):
         padding: int | Pair = 0,
         output_padding: int | Pair = 0,
         dilation: int | Pair = 1,
+        groups: int = 1,
         bias: bool = True,
         initialiser: Initialiser = fan_in_uniform,
     ) -> None:
@@ -174,8 +181,9 @@ class ConvTranspose2d(Convolution):
         padding, self.output_padding = pair("padding", padding, 0), pair("output_padding", output_padding, 0)
         if any(extra >= s for extra, s in zip(self.output_padding, stride, strict=True)):
             raise ValueError(f"ConvTranspose2d: output_padding {self.output_padding} must be smaller than stride {stride}")
-        W = Spec((*self.kernel, outputs, inputs), initialiser)
-        super().__init__(inputs, outputs, W, bias, stride=stride, padding=padding, dilation=dilation)
+        conv2d.check_groups("ConvTranspose2d", groups, inputs, outputs)
+        W = Spec((*self.kernel, outputs // groups, inputs), side_by_side(initialiser, groups))
+        super().__init__(inputs, outputs, W, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
     def product(self, x: Array, W: Array) -> Array:
         return conv2d.input_gradient(x, W, self._y_shape(x), **self.at)

@@ -30,6 +30,22 @@ def normal(std: float, mean: float = 0.0) -> Initialiser:
     return lambda key, shape: mean + std * key.normal(shape, np.float64)
 
 
+def side_by_side(initialiser: Initialiser, groups: int) -> Initialiser:
+    """The weights of `groups` layers beside each other along the last axis, each drawn by itself.
+
+    What an initialiser asks about (fans, orthogonal columns) is a property of one group: the outputs of two have no input in
+    common.
+    """
+    if groups == 1:
+        return initialiser
+
+    def grouped(key: Key, shape: Shape) -> Array:
+        one = (*shape[:-1], shape[-1] // groups)
+        return np.concatenate([initialiser(part, one) for part in key.split(groups)], -1)
+
+    return grouped
+
+
 def fan_in(shape: Shape) -> int:
     """The number of inputs that meet in one output."""
     return max(1, math.prod(shape[:-1]))

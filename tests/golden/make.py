@@ -137,6 +137,14 @@ CASES = {
     "minibatch_std": Case(lambda x: minibatch_std(x, 3), (6, 2, 2, 3)),
     "minibatch_discrimination": Case(lambda x, W: minibatch_discrimination(x, W, 3), (5, 4), W=(4, 6)),
     "weight_norm": Case(weight_norm, (5, 4), **{"W": (4, 3), "b": (3,), "computed.W.g": (3,)}),
+    "conv2d_groups": Case(lambda x, W, b: conv(x, W, b, padding=1, groups=2), (2, 5, 6, 4), W=(3, 3, 2, 6), b=(6,)),
+    "conv2d_depthwise": Case(
+        lambda x, W, b: conv(x, W, b, stride=2, padding=1, groups=3), (2, 5, 6, 3), W=(3, 3, 1, 3), b=(3,)
+    ),
+    "conv_transpose2d_groups": Case(
+        lambda x, W, b: conv_transpose(x, W, b, stride=2, padding=1, groups=2), (2, 4, 3, 6), W=(4, 4, 2, 6), b=(4,)
+    ),
+    "conv1d_groups": Case(lambda x, W, b: conv1d(x, W, b, front=2, groups=3), (2, 7, 3), W=(3, 1, 6), b=(6,)),
 }
 
 

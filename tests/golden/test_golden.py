@@ -46,6 +46,10 @@ CASES: dict[str, Callable[[], Layer]] = {
     "minibatch_std": lambda: layers.MinibatchStd(3),
     "minibatch_discrimination": lambda: layers.MinibatchDiscrimination(4, 3, 2),
     "weight_norm": lambda: layers.Linear(4, 3).compute("W", layers.WeightNorm(3)),
+    "conv2d_groups": lambda: layers.Conv2d(4, 6, 3, padding=1, groups=2),
+    "conv2d_depthwise": lambda: layers.Conv2d(3, 3, 3, stride=2, padding=1, groups=3),
+    "conv_transpose2d_groups": lambda: layers.ConvTranspose2d(6, 4, 4, stride=2, padding=1, groups=2),
+    "conv1d_groups": lambda: layers.Conv1d(3, 6, 3, causal=True, groups=3),
 }
 
 
