@@ -1,7 +1,7 @@
 """The losses of a game between a generator and a discriminator, on logits.
 
-A game has three parts, each a mean over the batch with its gradient: what the discriminator pays on real rows, on fake rows, and
-what the generator pays on fake rows. With l the logits, s the sigmoid and softplus(l) = log(1 + e^l) = -log(1 - s(l)):
+A game has three parts, each a mean over the batch with its gradient: what the discriminator pays on real rows, on fake rows,
+and what the generator pays on fake rows. With l the logits, s the sigmoid and softplus(l) = log(1 + e^l) = -log(1 - s(l)):
 
     game            real                 fake                generator
     minimax         softplus(-l)         softplus(l)         -softplus(l)        Goodfellow et al. 2014, eq. 1
@@ -10,8 +10,8 @@ what the generator pays on fake rows. With l the logits, s the sigmoid and softp
     hinge           max(0, 1 - l)        max(0, 1 + l)       -l                  Lim and Ye 2017
     wasserstein     -l                   l                   -l                  Arjovsky et al. 2017
 
-Where fakes are told apart with ease, l is very negative: the minimax generator's slope -s(l) / N vanishes there, the non-saturating
-one's slope (s(l) - 1) / N does not. That is the whole difference, and lesson 02 measures it.
+Where fakes are told apart with ease, l is very negative: the minimax generator's slope -s(l) / N vanishes there, the
+non-saturating one's slope (s(l) - 1) / N does not. That is the whole difference, and lesson 02 measures it.
 
 With one-sided label smoothing the target of a real row is a < 1 in place of 1 (Salimans et al. 2016): softplus(l) - a l.
 `*_dot` says how the gradient moves along logits_dot, for second order. N rows; logits of any shape with N elements.
