@@ -5,12 +5,16 @@ encoder: 28x28 -- conv 4/2/1, 32 --> 14x14 -- conv 4/2/1, 64 --> 7x7 -- dense --
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import DTypeLike
+
 from ..backend import Shape
 from ..layers.composite import Sequential
 from ..layers.conv2d import Conv2d, ConvTranspose2d
 from ..layers.elementwise import ReLU
 from ..layers.linear import Linear
 from ..layers.shape import Flatten, Reshape
+from ..random import Key
 from .model import Recipe
 from .vae import VAE, Encoder
 
@@ -28,7 +32,13 @@ class ConvVAE(VAE):
         lesson="03",
         options={"hidden": 32, "latents": 20, "beta": 1.0},
         objectives=("elbo",),
+        by_data={"glyphs": {"steps": 2000, "rate": 2e-3, "options": {"latents": 8}}},  # as the dense VAE has it
     )
+
+    def __init__(
+        self, shape: Shape, key: Key, dtype: DTypeLike = np.float32, *, hidden: int = 32, latents: int = 20, beta: float = 1.0
+    ) -> None:
+        super().__init__(shape, key, dtype, hidden=hidden, latents=latents, beta=beta)
 
     def networks(self, shape: Shape, hidden: int, latents: int) -> tuple[Encoder, Sequential]:
         if len(shape) != 3 or shape[0] % 4 or shape[1] % 4:
