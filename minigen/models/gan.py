@@ -14,6 +14,7 @@ are taken as they are. Derived in lessons/02_gan.py.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,13 +35,15 @@ from .objective import Forwards, Objective, Terms
 
 
 class Discriminator(Composite):
-    """x -> features (N, F) -> logits (N, 1); with `kernels`, minibatch discrimination (Salimans et al. 2016) between the two."""
+    """x -> features (N, F) -> logits (N, 1); between the two `kernels` of minibatch discrimination (Salimans et al. 2016)."""
+
+    dims = 4  # of each kernel
 
     def __init__(self, features: Layer, width: int, kernels: int = 0) -> None:
         super().__init__()
         self.features = features
         if kernels:
-            self.minibatch = MinibatchDiscrimination(width, kernels, 8)
+            self.minibatch = MinibatchDiscrimination(width, kernels, self.dims)
         self.kernels, self.out = kernels, Linear(width + kernels, 1)
 
     def wire(self, f: Any, x: Array) -> Any:
@@ -162,9 +165,9 @@ class FeatureMatching(GeneratorLoss):
 class GAN(Model):
     """On images G 100-256-512-1024-784 with tanh, D 784-512-256-1; on points two layers of `hidden` units in both.
 
-    `smoothing` lowers the real rows' label (losses.adversarial.game); `matching` trains G by FeatureMatching; `minibatch` is the
-    number of kernels of minibatch discrimination in D; `rate_ratio` is G's learning rate over D's (two time scales, Heusel et
-    al. 2017).
+    `smoothing` lowers the real rows' label (losses.adversarial.game); `matching` trains G by FeatureMatching; `minibatch` is
+    the number of kernels of minibatch discrimination in D; `rate_ratio` is G's learning rate over D's (two time scales, Heusel
+    et al. 2017).
     """
 
     name = "gan"
@@ -260,11 +263,12 @@ class GAN(Model):
 
     def batch_of(self, batch: Any) -> Array:
         """Images from [0, 1] to [-1, 1]; points as they are."""
-        return 2 * batch.images - 1 if self.draws_images else batch.images
+        images: Array = batch.images
+        return 2 * images - 1 if self.draws_images else images
 
     def generate(self, z: Array) -> Array:
         """Images (N, *shape) in [0, 1], or points, at latents z (N, L)."""
-        made = self.generator.forward(z)[0]
+        made: Array = self.generator.forward(z)[0]
         return 0.5 * (made + 1) if self.draws_images else made
 
     def sample(self, n: int, key: Key) -> Array:
@@ -274,6 +278,6 @@ class GAN(Model):
 def mlp(activation: type[ReLU] | type[LeakyReLU], *widths: int, **tail: Layer) -> Sequential:
     """Linear layers of these widths, each followed by the activation; then `tail`."""
     layers: list[Layer] = []
-    for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+    for inputs, outputs in pairwise(widths):
         layers += [Linear(inputs, outputs), activation(0.2) if activation is LeakyReLU else activation()]
     return Sequential(*layers, **tail)
