@@ -76,7 +76,7 @@ class Run:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise RunError(f"{folder} exists already: go on with it by --resume, or choose another folder with --out")
         splits = _splits(data, settings, data_dir)
-        _check_labels(settings, splits)
+        setup.check_labels(settings, splits)
         if epochs is not None:
             steps = setup.steps_of_epochs(epochs, len(splits.train), settings.batch)
             settings = from_recipe(name, recipe, {**given, "data": data_name}, steps_of_epochs=steps)
@@ -265,16 +265,3 @@ def _splits(data: DataLike | None, settings: Settings, data_dir: str | Path | No
     splits = Splits(*data)
     setup.check_splits(splits)
     return splits
-
-
-def _check_labels(settings: Settings, splits: Splits) -> None:
-    """RunError where a model with an option `classes`, which learns from labels, gets none, or more classes than it is for."""
-    if (classes := settings.options.get("classes")) is None:
-        return
-    for split in splits:
-        if split.labels is None:
-            raise RunError(
-                f"{settings.model} learns from labels, and {split.name} has none: use data that has them, such as glyphs"
-            )
-        if (most := int(split.labels.max(initial=0)) + 1) > classes:
-            raise RunError(f"{split.name} has {most} classes, and {settings.model} is for {classes}: use --set classes={most}")

@@ -70,6 +70,19 @@ def check_rows(data: Dataset) -> None:
     check_images(data.images, name=f"{data.name} ({data.split})", low=low, high=high)
 
 
+def check_labels(settings: Settings, splits: Splits) -> None:
+    """RunError where a model with an option `classes`, which learns from labels, gets none, or more classes than it is for."""
+    if (classes := settings.options.get("classes")) is None:
+        return
+    for split in splits:
+        if split.labels is None:
+            raise RunError(
+                f"{settings.model} learns from labels, and {split.name} has none: use data that has them, such as glyphs"
+            )
+        if (most := int(split.labels.max(initial=0)) + 1) > classes:
+            raise RunError(f"{split.name} has {most} classes, and {settings.model} is for {classes}: use --set classes={most}")
+
+
 def build(cls: type[Model], settings: Settings, shape: Shape) -> Model:
     """The model of a run at its first values, on its device, with its optimisers; RunError on a wrong option or shape."""
     for key in settings.options:

@@ -1,8 +1,10 @@
 """The command line: what a new user types, what he reads, and the exit code."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -138,6 +140,24 @@ def test_minutes_stop_and_say_how_to_go_on(minigen, tmp_path):
     assert "Stopped after step 1 of 3 (the time is over), and saved" in out
     assert f"minigen train vae --resume --out {tmp_path / 'run'}" in out
     assert minigen("train", "vae", "--resume", "--out", tmp_path / "run")[0] == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no signals to send to a process")
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_from_outside_saves_and_stops(minigen, tmp_path, number, exit_code):
+    words = ["train", "vae", "--out", str(tmp_path / "run"), *SMALL, "--steps", "100000"]
+    with subprocess.Popen([sys.executable, "-m", "minigen", *words], stdout=subprocess.PIPE, text=True) as process:
+        while not (tmp_path / "run" / "checkpoint.safetensors").exists():  # it trains from now on
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.2)
+        process.send_signal(number)
+        out = process.stdout.read()
+    assert process.returncode == exit_code
+    assert f"of 100,000 ({number.name}), and saved. Go on with\n  minigen train vae --resume" in out
+    code, out, _ = minigen("train", "vae", "--resume", "--minutes", "0", "--out", tmp_path / "run")
+    assert code == 0
+    assert "goes on" in out
 
 
 @pytest.mark.parametrize(

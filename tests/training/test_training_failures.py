@@ -10,9 +10,11 @@ import pytest
 from minigen.data import DataError, Dataset
 from minigen.layers.composite import Sequential
 from minigen.layers.elementwise import ReLU
+from minigen.models.model import Recipe
 from minigen.models.vae import VAE
 from minigen.training import NotFiniteRunError, Run, RunError, checkpoint
-from minigen.training.setup import Splits, load_splits
+from minigen.training.settings import from_recipe
+from minigen.training.setup import Splits, check_labels, check_rows, load_splits
 
 armed = {"forward": False, "backward": False}
 
@@ -117,8 +119,6 @@ def test_a_nan_in_the_data_is_found_before_the_first_step(make, tmp_path):
 
 def test_points_may_have_any_finite_value():
     points = np.array([[1e9, -3.0], [0.0, np.inf]])
-    from minigen.training.setup import check_rows
-
     check_rows(Dataset("points", points[:1]))
     with pytest.raises(DataError, match="row 1 holds inf"):
         check_rows(Dataset("points", points))
@@ -134,6 +134,16 @@ def test_a_shape_that_the_model_cannot_take(make):
     pytest.importorskip("minigen.layers.conv2d")
     with pytest.raises(RunError, match=r"conv_vae cannot be made for rows of shape \(30, 30, 1\): .*multiples of 4"):
         make("conv_vae", options={}, data_options={"rows": 20, "size": 30})
+
+
+def test_labels_are_checked_where_a_model_learns_from_them():
+    settings = from_recipe("mine", Recipe("f", ("d",), 1, 1, 1.0, "00", {"classes": 3}), {})
+    images = np.zeros((4, 8, 8, 1), np.float32)
+    check_labels(settings, Splits(*[Dataset("mine", images, np.array([0, 1, 2, 2]))] * 2))
+    with pytest.raises(RunError, match="mine learns from labels, and mine has none"):
+        check_labels(settings, Splits(*[Dataset("mine", images)] * 2))
+    with pytest.raises(RunError, match="mine has 4 classes, and mine is for 3: use --set classes=4"):
+        check_labels(settings, Splits(*[Dataset("mine", images, np.arange(4))] * 2))
 
 
 def test_a_checksum_covers_both_splits_and_their_labels():
