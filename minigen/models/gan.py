@@ -266,6 +266,11 @@ class GAN(Model):
         images: Array = batch.images
         return 2 * images - 1 if self.draws_images else images
 
+    def health(self, batch: Array, key: Key) -> dict[str, Array]:
+        fake = self.generator.forward(self.latent(len(batch), key))[0]
+        logits = {"real_logits": self.discriminator.forward(batch)[0], "fake_logits": self.discriminator.forward(fake)[0]}
+        return {"real": batch, "fake": fake, **logits}
+
     def generate(self, z: Array) -> Array:
         """Images (N, *shape) in [0, 1], or points, at latents z (N, L)."""
         made: Array = self.generator.forward(z)[0]

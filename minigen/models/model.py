@@ -116,6 +116,10 @@ class Model:
 
     # ---- what a run shows
 
+    def health(self, batch: Any, key: Key) -> dict[str, Array]:
+        """What `metrics.health.health` takes, by name, for a verdict on a game; nothing, where none is played."""
+        return {}
+
     def evaluate(self, batch: Any, key: Key) -> Terms:
         """The figures of a held-out batch, means over its rows: the terms of every objective, by default, without training."""
         terms: Terms = {}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..backend import Array, empty_like, workspace
+from ..metrics.health import health, verdict
 from . import log
 from .curves import draw_curves
 from .diagnosis import explain, first_bad_layer
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 HELD_OUT_ROWS = 1000  # of the evaluations on the way; the last one takes all
 PICTURE_ROWS = 16
+HEALTH_ROWS = 256
 FIRST_PICTURES = 32  # then at every power of two, and at the end
 
 
@@ -131,8 +133,19 @@ class _Loop:
             found = [f"the held-out figure {bad[0]!r} is not finite", first_bad_layer(self.model, compute)]
             found.append(f"the array {name} is not finite" if (name := not_finite(arrays_of(self.model))) else None)
             raise self._not_finite(f"after step {run.step}", "; ".join(filter(None, found)))
-        run.log.write(kind, run.step, rows=figures.rows, figures=figures.values, standard_errors=figures.errors)
+        said = self._verdict(rows[:HEALTH_ROWS]) if run.step else {}
+        run.log.write(kind, run.step, rows=figures.rows, figures=figures.values, standard_errors=figures.errors, **said)
         return figures
+
+    def _verdict(self, rows: Array) -> dict[str, str]:
+        """Whether a game is healthy, {"verdict": "balanced: ..."}; nothing for a model that plays none."""
+        run, model = self.run, self.model
+        found = model.health(model.batch_of(batch_of(run.splits.test, rows, self.settings.device)), run.key.at("health"))
+        if not found:
+            return {}
+        lines = [line["terms"] for line in log.read(run.log.path) if line["kind"] == "train"]
+        recent = lines[-max(3, len(lines) // 4) :]
+        return {"verdict": str(verdict(health(**found), {name: [terms[name] for terms in recent] for name in recent[0]}))}
 
     def _draw_pictures(self) -> None:
         run = self.run
@@ -173,3 +186,8 @@ def last_figures(run: Run) -> Figures | None:
     """The figures of the whole test split, from the log of a finished run."""
     tests = [line for line in log.read(run.log.path) if line["kind"] == "test"]
     return Figures(tests[-1]["rows"], tests[-1]["figures"], tests[-1]["standard_errors"]) if tests else None
+
+
+def last_verdict(run: Run) -> str | None:
+    """The latest verdict on a game in the log of a run."""
+    return next((line["verdict"] for line in reversed(log.read(run.log.path)) if "verdict" in line), None)

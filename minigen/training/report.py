@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .evaluation import Figures
-from .loop import Outcome
+from .loop import Outcome, last_verdict
 from .run import Run
 from .setup import thread_count
 
@@ -36,7 +36,7 @@ def summary(run: Run) -> str:
 
 def closing(run: Run, outcome: Outcome) -> str:
     """How it ended, the figures of the test split, and where to look."""
-    settings = run.settings
+    settings, game = run.settings, last_verdict(run)
     if outcome.why != "finished":
         cause = "the time is over" if outcome.why == "minutes" else outcome.why
         return (
@@ -46,6 +46,8 @@ def closing(run: Run, outcome: Outcome) -> str:
     lines = [f"Finished {outcome.step:,} steps."]
     if outcome.figures is not None:
         lines.append(figures_table(outcome.figures, run.model.unit, f"the test split of {settings.data}"))
+    if game is not None:
+        lines.append(f"The game: {game}.")
     lines.append(f"Pictures: {run.folder / 'samples'}. Curves: {run.folder / 'curves.png'}.")
     return "\n".join(lines)
 
