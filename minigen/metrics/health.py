@@ -1,0 +1,109 @@
+"""Is a game between a generator and a discriminator healthy? A verdict in plain words, with its evidence.
+
+The losses alone do not say: at the equilibrium they are constants, and a collapsed generator can have them too. Four figures of
+a batch of real rows and one of samples do:
+
+    told_apart   P(a real row's logit is above a sample's), 1/2 for a D that guesses, 1 for one that is never wrong
+    diversity    the mean distance between two samples over that between two real rows, 1 where they vary alike
+    precision    the share of samples that have some real row near
+    coverage     the share of real rows that have a sample near (Naeem et al. 2020)
+
+"Near" is within the distance of a real row to its k-th nearest real row, k a sixteenth of the rows: coarse enough not to ask
+for sharp samples, fine enough to notice that a region of the data has none.
+
+n real rows, m samples, D numbers in a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..backend import Array, to_device
+
+COLLAPSE = 0.5  # of diversity, and of coverage while precision is above it
+SATURATED = 0.98  # of told_apart
+GUESSING = 0.55
+
+
+class Health(NamedTuple):
+    """What `health` measured."""
+
+    told_apart: float
+    diversity: float
+    precision: float
+    coverage: float
+
+
+class Verdict(NamedTuple):
+    """What is to be said of a game."""
+
+    word: str  # "balanced", "discriminator saturated", "collapse suspected" or "discriminator too weak"
+    why: str  # the evidence
+
+    def __str__(self) -> str:
+        return f"{self.word}: {self.why}"
+
+
+def health(real: Array, fake: Array, real_logits: Array, fake_logits: Array) -> Health:
+    """The four figures of real rows (n, ...) and samples (m, ...), and of their logits (n, 1) and (m, 1).
+
+    Raises ValueError on fewer than three rows of either.
+    """
+    if min(len(real), len(fake)) < 3:
+        raise ValueError(f"health needs at least three rows of each kind, not {len(real)} real ones and {len(fake)} samples")
+    x, y = (to_device(rows, "cpu").reshape(len(rows), -1).astype(np.float64) for rows in (real, fake))
+    within, across, among = distances(x, x), distances(x, y), distances(y, y)  # (n, n), (n, m), (m, m)
+    k = max(1, len(x) // 16)
+    reach = np.sort(within, 1)[:, k]  # (n,): column 0 is the row itself
+    near = across <= reach[:, None]  # (n, m)
+    a, b = (to_device(logits, "cpu").reshape(-1) for logits in (real_logits, fake_logits))
+    above = (a[:, None] > b).mean() + 0.5 * (a[:, None] == b).mean()
+    spread = [pairs.sum() / (len(pairs) * (len(pairs) - 1)) for pairs in (among, within)]
+    diversity = spread[0] / spread[1] if spread[1] else float("nan")
+    return Health(float(above), float(diversity), float(near.any(0).mean()), float(near.any(1).mean()))
+
+
+def distances(x: Array, y: Array) -> Array:
+    """|x_i - y_j|: (n, D), (m, D) -> (n, m)."""
+    squares = (x**2).sum(1)[:, None] + (y**2).sum(1) - 2 * x @ y.T
+    apart: Array = np.sqrt(np.maximum(squares, 0))
+    return apart
+
+
+def verdict(found: Health, losses: Mapping[str, Sequence[float]]) -> Verdict:
+    """What the figures and the latest losses of both players, oldest first, say about the game."""
+    told = f"the discriminator ranks a real row above a sample {found.told_apart:.0%} of the time (50% is guessing)"
+    seen = f"losses {trends(losses)}"
+    if not found.diversity >= COLLAPSE:  # so that NaN is none
+        return Verdict("collapse suspected", f"samples differ {found.diversity:.0%} as much as the data; {told}; {seen}")
+    if found.coverage < COLLAPSE < found.precision:
+        missed = (
+            f"{found.precision:.0%} of the samples lie among the data, but only {found.coverage:.0%} of the data have one near"
+        )
+        return Verdict("collapse suspected", f"{missed}; {told}; {seen}")
+    if found.told_apart >= SATURATED:
+        return Verdict("discriminator saturated", f"{told}, so its gradient teaches little; {seen}")
+    if found.told_apart <= GUESSING and found.coverage < COLLAPSE:
+        return Verdict(
+            "discriminator too weak", f"{told}, though {1 - found.coverage:.0%} of the data have no sample near; {seen}"
+        )
+    return Verdict("balanced", f"{told}; {found.coverage:.0%} of the data have a sample near; {seen}")
+
+
+def trends(losses: Mapping[str, Sequence[float]]) -> str:
+    """ "real 0.61, fake 0.55, generator 0.92, rising from 0.71": the mean of the latest third, and how it changed if it did.
+
+    A change counts where it is above a tenth of the value and twice the scatter within the thirds.
+    """
+    parts = []
+    for name, values in losses.items():
+        third = max(1, len(values) // 3)
+        first, last = np.asarray(values[:third], float), np.asarray(values[-third:], float)
+        was, now = first.mean(), last.mean()
+        scatter = max(first.std(), last.std())
+        changed = len(values) > 1 and abs(now - was) > max(0.1 * abs(was), 2 * scatter)
+        parts.append(f"{name} {now:.3g}" + (f", {'rising' if now > was else 'falling'} from {was:.3g}" if changed else ""))
+    return "; ".join(parts) or "none yet"
