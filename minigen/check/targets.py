@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import Any, NamedTuple, TypeAlias
 
+from ..layers.conv2d import Convolution
 from ..layers.layer import Layer
 from .cases import CASES, LOSSES
 
@@ -21,6 +22,7 @@ METHODS = (
 LAYERS = "minigen.layers."
 KERNELS = {  # whose definitions are broken, and the cases that use them
     "matmul": ("Linear", "Linear with computed weights"),
+    "conv2d": tuple(case.name for case in CASES if issubclass(case.cls, Convolution)),
     "bernoulli": ("bernoulli",),
 }
 FORWARD = ("forward", "wire", "f", "fix", "weights")  # what derivatives are measured against is not broken
