@@ -1,0 +1,200 @@
+"""Training, sampling and evaluating from the command line."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minigen.data import Dataset
+from minigen.random import Key
+from minigen.training import setup
+
+SMALL = ("--steps", "3", "--batch", "16", *(w for o in ("hidden=8", "latents=3", "data.rows=60") for w in ("--set", o)))
+
+# ---- train
+
+
+def test_train(minigen, tmp_path):
+    code, out, err = minigen("train", "vae", "--out", tmp_path / "run", *SMALL)
+    assert code == 0
+    for part in ("vae: hidden 8, latents 3", "glyphs: 60 rows to learn from", "3 of 16 rows", "Finished 3 steps", "+-"):
+        assert part in out
+    assert "nats per image" in out
+    assert err == ""  # no terminal, no progress
+    assert (tmp_path / "run" / "samples" / "samples-000003.png").exists()
+
+
+def test_the_default_folder(minigen, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert minigen("train", "vae", *SMALL)[0] == 0
+    assert (tmp_path / "runs" / "vae-glyphs" / "config.json").exists()
+    code, out, err = minigen("train", "vae", *SMALL)
+    assert code == 1
+    assert err == "minigen: runs/vae-glyphs exists already: go on with it by --resume, or choose another folder with --out\n"
+    code, out, _ = minigen("train", "vae", "--resume", "--steps", "5")
+    assert code == 0
+    assert "goes on     after step 3" in out
+    assert "the run goes on to 5 steps (3 before)" in out
+    assert "Finished 5 steps" in out
+
+
+def test_minutes_stop_and_say_how_to_go_on(minigen, tmp_path):
+    code, out, _ = minigen("train", "vae", "--out", tmp_path / "run", "--minutes", "0", *SMALL)
+    assert code == 0
+    assert "Stopped after step 1 of 3 (the time is over), and saved" in out
+    assert f"minigen train vae --resume --out {tmp_path / 'run'}" in out
+    assert minigen("train", "vae", "--resume", "--out", tmp_path / "run")[0] == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no signals to send to a process")
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_from_outside_saves_and_stops(minigen, tmp_path, number, exit_code):
+    words = ["train", "vae", "--out", str(tmp_path / "run"), *SMALL, "--steps", "100000"]
+    with subprocess.Popen([sys.executable, "-m", "minigen", *words], stdout=subprocess.PIPE, text=True) as process:
+        while not (tmp_path / "run" / "checkpoint.safetensors").exists():  # it trains from now on
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.2)
+        process.send_signal(number)
+        out = process.stdout.read()
+    assert process.returncode == exit_code
+    assert f"of 100,000 ({number.name}), and saved. Go on with\n  minigen train vae --resume" in out
+    code, out, _ = minigen("train", "vae", "--resume", "--minutes", "0", "--out", tmp_path / "run")
+    assert code == 0
+    assert "goes on" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "vea"], "unknown model 'vea': did you mean 'vae'?"),
+        (["train", "vae", "--data", "mnits"], "unknown data set 'mnits'. Did you mean 'mnist'?"),
+        (["train", "vae", "--set", "latent=2"], "vae has no option 'latent'. Did you mean 'latents'?"),
+        (["train", "vae", "--set", "data.shape=2"], "glyphs: unknown option 'shape'"),
+        (["train", "vae", "--device", "tpu"], "unknown device 'tpu': choose cpu or cuda"),
+        (["train", "vae", "--rate", "0"], "the learning rate must be a positive number"),
+        (["train", "vae", "--data", "folder:/nowhere/at/all"], "there is no folder /nowhere/at/all"),
+        (["train", "vae", "--data-dir", "/nowhere/at/all", "--data", "mnist"], "there is no folder /nowhere/at/all"),
+        (["train", "vae", "--resume", "--out", "nowhere"], "nowhere is not the folder of a run"),
+        (["sample", "nowhere"], "there is no checkpoint nowhere"),
+        (["eval", "nowhere"], "there is no checkpoint nowhere"),
+        (["check", "vea"], "unknown model 'vea': did you mean 'vae'?"),
+        (["data", "mnits"], "unknown data set 'mnits'"),
+        (["data", "glyphs", "--split", "tset"], "glyphs: unknown split 'tset'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_1(minigen, monkeypatch, tmp_path, words, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = minigen(*words)
+    assert code == 1
+    assert out == ""
+    assert err.startswith("minigen: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert list(tmp_path.iterdir()) == []  # nothing is left behind
+
+
+def test_minigen_data_is_respected(minigen, monkeypatch, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for i in range(40):
+        Image.fromarray(np.full((20, 24), 6 * i, np.uint8)).save(tmp_path / "photos" / f"{i}.png")
+    monkeypatch.setenv("MINIGEN_DATA", str(tmp_path))
+    monkeypatch.chdir(tmp_path / "photos")
+    sizes = ("--set", "data.size=16", "--set", "data.colour=no", "--set", "data.test_fraction=0.5")
+    words = ("--data", "folder:photos", "--steps", "2", "--set", "hidden=4", *sizes, "--out", tmp_path / "run")
+    code, out, err = minigen("train", "vae", *words)
+    assert code == 0, err
+    assert "16 x 16 x 1" in out
+    code, out, err = minigen("eval", tmp_path / "run")
+    assert code == 0, err
+
+
+def test_a_nan_in_the_data_names_the_row(minigen, monkeypatch, tmp_path):
+    def load(name, split, **options):
+        images = np.full((30, 8, 8, 1), 0.5, np.float32)
+        images[21, 0, 4, 0] = np.nan
+        return Dataset(name, images, split=split)
+
+    monkeypatch.setattr(setup, "load_data", load)
+    code, _, err = minigen("train", "vae", "--out", tmp_path / "run")
+    assert code == 1
+    assert "glyphs (train): row 21 holds nan at (0, 4, 0), which is not finite" in err
+
+
+def test_a_rate_that_is_too_high_is_said_to_be(minigen, tmp_path):
+    code, _, err = minigen("train", "vae", "--out", tmp_path / "run", "--rate", "1e30", *SMALL)
+    assert code == 1
+    assert "Try a lower learning rate: --rate 1e+29 (it was 1e+30)" in err
+
+
+def test_cuda_without_a_gpu(minigen, monkeypatch, tmp_path):
+    def missing():
+        raise RuntimeError("device 'cuda' needs an NVIDIA GPU and its driver, and none was found: use device 'cpu'")
+
+    monkeypatch.setattr(setup, "cupy", missing)
+    code, _, err = minigen("train", "vae", "--device", "cuda", "--out", tmp_path / "run", *SMALL)
+    assert (code, err) == (
+        1,
+        "minigen: device 'cuda' needs an NVIDIA GPU and its driver, and none was found: use device 'cpu'\n",
+    )
+
+
+def test_resume_refuses_other_settings(minigen, trained):
+    code, _, err = minigen("train", "vae", "--resume", "--out", trained, "--rate", "0.5", "--set", "latents=4")
+    assert code == 1
+    assert "rate: 0.002 in the run, 0.5 asked for; latents: 3 in the run, 4 asked for" in err
+
+
+# ---- sample, eval
+
+
+def test_sample(minigen, trained, tmp_path):
+    code, out, _ = minigen("sample", trained, "--n", "10", "--seed", "3")
+    assert code == 0
+    path = trained / "sampled-10-seed3.png"
+    assert str(path) in out
+    assert "10 samples of vae after 3 steps" in out
+    with Image.open(path) as image:
+        assert image.size[0] > 600
+    assert (
+        minigen("sample", trained / "checkpoint.safetensors", "--n", "10", "--seed", "3", "--out", tmp_path / "a.png")[0] == 0
+    )
+    assert (tmp_path / "a.png").read_bytes() == path.read_bytes()
+    assert minigen("sample", trained, "--n", "10", "--seed", "4", "--out", tmp_path / "b.png")[0] == 0
+    assert (tmp_path / "b.png").read_bytes() != path.read_bytes()
+    assert minigen("sample", trained, "--n", "0")[0] == 2
+
+
+def test_a_sample_does_not_depend_on_how_many_are_drawn(trained):
+    from minigen.training.catalogue import samples
+    from minigen.training.run import load_model
+
+    model = load_model(trained).model
+    np.testing.assert_array_equal(samples(model, 100, Key(0))[:7], samples(model, 7, Key(0)))
+    assert len(np.unique(samples(model, 130, Key(0)), axis=0)) == 130
+
+
+def test_eval(minigen, trained):
+    code, out, _ = minigen("eval", trained)
+    assert code == 0
+    assert "vae after 3 steps" in out
+    assert "60 rows of the test split of glyphs" in out
+    found = json.loads(minigen("eval", trained, "--json")[1])
+    assert set(found) == {"model", "data", "step", "rows", "unit", "figures"}
+    assert (found["model"], found["step"], found["rows"], found["unit"]) == ("vae", 3, 60, "nats per image")
+    last = json.loads((trained / "log.jsonl").read_text().splitlines()[-1])
+    assert {name: figure["value"] for name, figure in found["figures"].items()} == last["figures"]
+    assert found["figures"]["negative_elbo"]["standard_error"] > 0
+
+
+def test_eval_on_other_data(minigen, trained):
+    found = json.loads(minigen("eval", trained, "--data", "glyphs_letters", "--json")[1])
+    assert (found["data"], found["rows"]) == ("glyphs_letters", 2000)
+    code, _, err = minigen("eval", trained, "--data", "glyphs_colour")
+    assert code == 1
+    assert "was trained on rows of shape (28, 28, 1), and those of glyphs_colour have shape (28, 28, 3)" in err
