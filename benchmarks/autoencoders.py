@@ -2,7 +2,7 @@
 
     python -m benchmarks.autoencoders dense         reconstruction and rate-distortion, 64 codes, beside PCA
     python -m benchmarks.autoencoders denoising     decibels before and after, three kinds of noise
-    python -m benchmarks.autoencoders anomaly       one digit against the rest: AUROC of VAE, autoencoder, PCA, nearest neighbours
+    python -m benchmarks.autoencoders anomaly       one digit against the rest: AUROC of VAE, autoencoder, PCA, neighbours
 
 Results go to benchmarks/results/autoencoders_*.json. `anomaly` saves after each training and goes on where it was stopped.
 """
@@ -46,9 +46,9 @@ ANOMALY: dict[str, tuple[type[Model], dict[str, Any]]] = {
     "autoencoder": (Autoencoder, {"epochs": 50, "batch": 128, "rate": 1e-3, "codes": 16, "hidden": 256}),
 }
 PROTOCOL = (
-    "train on one digit's training images, score all 10,000 test images, the digit against the rest; score: squared error of the "
-    "reconstruction (of the VAE at the posterior's mean), fixed beforehand; epochs and widths chosen on digits 5 and 8 with "
-    "training images held out"
+    "train on one digit's training images, score all 10,000 test images, the digit against the rest; the score, the squared "
+    "error of the reconstruction (of the VAE at the posterior's mean), fixed beforehand; epochs and widths chosen on digits 5 "
+    "and 8 with training images held out"
 )
 BASELINES: dict[str, dict[str, int]] = {
     "pca16": {"components": 16},
@@ -128,14 +128,14 @@ def anomaly(train: Dataset, test: Dataset, seeds: int, path: Path) -> dict[str, 
     x, done = images_of(test), {(run["method"], run["digit"], run["seed"]) for run in runs}
     for seed in range(seeds):
         for digit in range(10):
-            normal = Dataset(f"digit {digit}", train.images[train.labels == digit])
-            anomalous, seen = test.labels != digit, images_of(normal)
+            normal = Dataset(f"digit {digit}", train.images[np.equal(train.labels, digit)])
+            anomalous, seen = np.not_equal(test.labels, digit), images_of(normal)
             for method in (*ANOMALY, *(BASELINES if seed == 0 else ())):
                 if (method, digit, seed) in done:
                     continue
                 began = time.monotonic()
                 if method == "nearest":
-                    score = nearest(x, seen, **BASELINES[method]).distances.mean(1)
+                    score = nearest(x, seen, BASELINES[method]["k"]).distances.mean(1)
                 elif method in BASELINES:
                     score = error_of(PCA.fit(seen, **BASELINES[method]).reconstruct, x)
                 else:
@@ -146,7 +146,9 @@ def anomaly(train: Dataset, test: Dataset, seeds: int, path: Path) -> dict[str, 
                     {"method": method, "digit": digit, "seed": seed, "auroc": 100 * auroc(score, anomalous), "seconds": seconds}
                 )
                 print(runs[-1], flush=True)
-                save(path, "anomaly", {"protocol": PROTOCOL, "settings": settings, "mean_auroc": mean_auroc(runs), "runs": runs})
+                save(
+                    path, "anomaly", {"protocol": PROTOCOL, "settings": settings, "mean_auroc": mean_auroc(runs), "runs": runs}
+                )
     return {"protocol": PROTOCOL, "settings": settings, "mean_auroc": mean_auroc(runs), "runs": runs}
 
 

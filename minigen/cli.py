@@ -9,6 +9,7 @@ import json
 import math
 import signal
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -172,6 +173,39 @@ def evaluate(
     else:
         print(f"{found.model} after {found.step:,} steps")
         print(figures_table(found.figures, found.unit, f"the test split of {found.data}"))
+
+
+class What(StrEnum):
+    """What `minigen use` can do."""
+
+    anomaly, compress, denoise, interpolate, arithmetic = "anomaly", "compress", "denoise", "interpolate", "arithmetic"
+
+
+@app.command()
+def use(
+    what: Annotated[What, typer.Argument(metavar="WHAT", help="anomaly, compress, denoise, interpolate or arithmetic.")],
+    path: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run of an autoencoder or a VAE.")],
+    data: Annotated[str | None, typer.Option("--data", help="anomaly: the data set that is not normal.")] = None,
+    data_dir: DataDir = None,
+    noise: Annotated[str | None, typer.Option(help="denoise: masking, gaussian or salt_and_pepper.")] = None,
+    amount: Annotated[float | None, typer.Option(help="denoise: its probability or standard deviation.")] = None,
+    between: Annotated[str, typer.Option(help="arithmetic: two classes, or a factor of the data.")] = "slant",
+    out: Annotated[Path | None, typer.Option(help="A PNG file. [default: WHAT.png in the folder of the run]")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Use a trained autoencoder or VAE: figures on the test split beside simple baselines, and a picture.
+
+    \b
+    minigen train autoencoder --data mnist --set data.only=3 --set codes=16 --set hidden=256 --out runs/three
+    minigen use anomaly runs/three                            which test digits are no 3?
+    minigen use anomaly runs/autoencoder-mnist --data fashion_mnist
+    minigen use denoise runs/denoising_autoencoder-glyphs --noise gaussian --amount 0.3
+    minigen use arithmetic runs/vae-mnist --between 3:8
+    """
+    from .training.uses import use_run, use_table
+
+    found = use_run(what, path, data=data, data_dir=data_dir, noise=noise, amount=amount, between=between, out=out)
+    print(json.dumps(found.rows, indent=2) if as_json else use_table(found))
 
 
 @app.command()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,21 @@ class Dataset:
         """The data set as `epoch` sees it: itself, but for one whose rows are drawn anew."""
         return self
 
+    def at(self, rows: Array) -> Dataset:
+        """Some rows of it, by indices or booleans."""
+        labels = None if self.labels is None else self.labels[rows]
+        factors = None if self.factors is None else {name: column[rows] for name, column in self.factors.items()}
+        return replace(self, images=self.images[rows], labels=labels, factors=factors)
+
+    def of_class(self, *names: str) -> Array:
+        """(N,) booleans: the rows whose label is one of these classes. Raises DataError with the classes there are."""
+        if self.labels is None or not self.classes:
+            raise DataError(f"{self.name} has no classes")
+        for name in names:
+            if name not in self.classes:
+                raise DataError(f"{self.name} has no class {name!r}: its classes are {', '.join(self.classes)}")
+        return np.isin(self.labels, [self.classes.index(name) for name in names])
+
 
 @dataclass(frozen=True, eq=False)
 class Redrawn(Dataset):
@@ -68,6 +83,10 @@ class Redrawn(Dataset):
     """
 
     draw: Callable[[int], Array] = field(kw_only=True)
+
+    def at(self, rows: Array) -> Dataset:
+        """Some rows of it, drawn anew with all the others."""
+        return replace(super().at(rows), draw=lambda epoch: self.draw(epoch)[rows])  # type: ignore[call-arg]
 
     def in_epoch(self, epoch: int) -> Dataset:
         """The rows of `epoch`, which do not change any more."""

@@ -50,11 +50,12 @@ def describe() -> list[dict[str, Any]]:
     return [{column: getattr(entry, column) for column in columns} for entry in _sorted()]
 
 
-def load(name: str, split: str = "train", *, folder: str | Path | None = None, **options: Any) -> Dataset:
+def load(name: str, split: str = "train", *, folder: str | Path | None = None, only: Any = None, **options: Any) -> Dataset:
     """The split `split` of the data set `name`.
 
     `folder` is where its files lie: by default $MINIGEN_DATA, else a cache folder of the user. `"folder:/path/to/images"` is
-    the data set "folder" at that path. `options` belong to the data set: `load("glyphs", size=32, colour=True)`.
+    the data set "folder" at that path. `only` keeps some classes: "3", or "3,5". The other `options` belong to the data set:
+    `load("glyphs", size=32, colour=True)`.
 
     Raises DataError on an unknown name, split or option, and on missing or broken files, with the remedy.
     """
@@ -71,8 +72,9 @@ def load(name: str, split: str = "train", *, folder: str | Path | None = None, *
     known = tuple(inspect.signature(entry.loader).parameters)[2:]
     for option in options:
         if option not in known:
-            raise DataError(f"{name}: " + _unknown("option", option, known))
-    return entry.loader(split, None if folder is None else Path(folder).expanduser(), **options)
+            raise DataError(f"{name}: " + _unknown("option", option, (*known, "only")))
+    data = entry.loader(split, None if folder is None else Path(folder).expanduser(), **options)
+    return data if only is None else data.at(data.of_class(*str(only).split(",")))
 
 
 def _sorted() -> list[Entry]:

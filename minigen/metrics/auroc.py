@@ -1,9 +1,9 @@
-"""The area under the receiver operating characteristic: how well a score tells positives from negatives, whatever the threshold.
+"""The area under the receiver operating characteristic: how well a score tells positives from negatives.
 
     auroc = P(score of a positive > score of a negative) + P(they are equal) / 2
 
-It is a rank statistic (Mann and Whitney 1947): sort all scores, let R be the sum of the ranks of the m positives among m + n, tied
-scores sharing the mean of their ranks; of the m n pairs, R - m (m + 1) / 2 are in the right order.
+It is a rank statistic (Mann and Whitney 1947): sort all scores, let R be the sum of the ranks of the m positives among m + n,
+tied scores sharing the mean of their ranks; of the m n pairs, R - m (m + 1) / 2 are in the right order.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ each level occurs needs, on average, their entropy:
 
     rate = sum over units of -sum over levels p log2 p      bits per image,  p the frequency of a level of that unit
 
-It is an estimate: from N rows it is too low by about (levels - 1) / 2N nats a unit (Miller 1955), and the tables are not counted.
-The units are coded one by one, so what they share is paid for twice.
+It is an estimate: from N rows it is too low by about (levels - 1) / 2N nats a unit (Miller 1955), and the tables are not
+counted. The units are coded one by one, so what they share is paid for twice.
 
 N rows, K code units.
 """
@@ -26,7 +26,7 @@ from .squared_error import squared_errors
 
 @dataclass(frozen=True, eq=False)
 class Quantiser:
-    """Equal steps between `low` and `low + levels step`; a level stands for the middle of its step. What lies outside is clipped."""
+    """Equal steps from `low` to `low + levels step`; a level stands for the middle of its step. Codes outside are clipped."""
 
     low: Array  # (K,)
     step: Array  # (K,)
@@ -36,8 +36,8 @@ class Quantiser:
     def fit(cls, codes: Array, bits: int, *, common_step: bool = False) -> Self:
         """2^bits levels between the smallest and the largest code (N, K) of each unit.
 
-        `common_step` gives every unit the step of the widest one: right where an error weighs the same in every unit, as in PCA,
-        while a network may scale its units as it likes.
+        `common_step` gives every unit the step of the widest one: right where an error weighs the same in every unit, as in
+        PCA, while a network may scale its units as it likes.
         """
         if codes.ndim != 2 or not len(codes) or not 0 <= bits <= 16:
             raise ValueError(f"Quantiser needs codes (N, K) and 0 to 16 bits, got {codes.shape} and {bits}")

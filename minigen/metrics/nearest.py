@@ -2,8 +2,8 @@
 
     |q - x|^2 = |q|^2 - 2 q.x + |x|^2        one matrix product for a block of queries
 
-That line cancels where q is near x, so it only proposes k rows and a few more; their distances are then taken from the differences
-themselves. So a row's result does not depend on the block it was computed in, and the distance of a row to itself is 0.
+That line cancels where q is near x, so it only proposes k rows and a few more; their distances are then taken from the
+differences themselves. So a row's result does not depend on its block, and the distance of a row to itself is 0.
 
 Q queries, N rows of data, P numbers in each.
 """
@@ -33,7 +33,9 @@ def nearest(queries: Array, data: Array, k: int, *, leave_out_self: bool = False
     """
     available = len(data) - leave_out_self
     if queries.shape[1:] != data.shape[1:] or not 0 < k <= available or block < 1:
-        raise ValueError(f"{k} nearest of {available} rows {data.shape[1:]}, for queries {queries.shape[1:]}, blocks of {block}")
+        raise ValueError(
+            f"{k} nearest of {available} rows {data.shape[1:]}, for queries {queries.shape[1:]}, blocks of {block}"
+        )
     if leave_out_self and len(queries) != len(data):
         raise ValueError(f"leave_out_self needs queries that are the data, got {len(queries)} and {len(data)} rows")
     P = math.prod(data.shape[1:])

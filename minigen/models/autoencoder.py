@@ -3,7 +3,8 @@
     x -- encoder --> code -- decoder --> logits -- sigmoid --> y;      loss = sum over pixels of (y - x)^2, averaged over images
 
 With a linear encoder and decoder and no sigmoid, the best that can be done is known: the subspace of the leading principal
-components (Baldi and Hornik 1989). `linear=True` builds that model, and a test holds it against PCA. Derived in lessons/01_autoencoder.py.
+components (Baldi and Hornik 1989). `linear=True` builds that model, and a test holds it against PCA. Derived in
+lessons/01_autoencoder.py.
 
 N batch, K codes, "..." the axes of an image, P pixels.
 """
@@ -168,7 +169,7 @@ class Autoencoder(Model):
         return terms | {"per_pixel": terms["squared_error"] / math.prod(self.shape)}
 
     def pictures(self, batch: Any, key: Key) -> dict[str, Array]:
-        """Rows of images: what went in, what the encoder saw where that differs, what came back; and ways from image to image."""
+        """Rows of images: what went in, what the encoder saw where that differs, what came back; ways from image to image."""
         x = self.batch_of(batch)
         x = x[: min(32, len(x) // 8 * 8)]
         if not len(x):

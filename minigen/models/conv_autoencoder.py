@@ -1,9 +1,9 @@
-"""The autoencoder with convolutions: the objective of `autoencoder`, with networks that know what an image is, grey or in colour.
+"""The autoencoder with convolutions: the objective of `autoencoder`, with networks that know what an image is.
 
     28x28xC -- conv 4/2/1, 32 --> 14x14 -- conv 4/2/1, 64 --> 7x7 -- dense --> code;      the decoder is its mirror image
 
-A pixel of a feature map sees its neighbourhood alone and every place is treated alike, so far fewer numbers describe what a
-stroke looks like (Masci et al. 2011). The dense layer in the middle makes a code of any size.
+Images may be grey or in colour. A pixel of a feature map sees its neighbourhood alone and every place is treated alike, so far
+fewer numbers describe what a stroke looks like (Masci et al. 2011). The dense layer in the middle makes a code of any size.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     x -- corrupt --> seen -- encoder --> code -- decoder --> y;        loss = sum over pixels of (y - x)^2, averaged over images
 
-The best answer is the mean of the images that could have become what is seen, E[x | seen]. So y - seen points from an image that is
-none towards those that are. With Gaussian noise that direction is known, (y - seen) / sigma^2 = the gradient of the log density
-of seen images (Vincent 2011; Alain and Bengio 2014): denoising learns where the data lie. lessons/01_autoencoder.py measures it.
+The best answer is the mean of the images that could have become what is seen, E[x | seen]. So y - seen points from what is no
+image towards what is. With Gaussian noise that direction is known, (y - seen) / sigma^2 = the gradient of the log density of
+seen images (Vincent 2011; Alain and Bengio 2014): denoising learns where the data lie. lessons/01_autoencoder.py measures it.
 
 The corruption is drawn in `draw`, so that at fixed noise the loss is an ordinary function of the parameters.
 """
@@ -64,6 +64,8 @@ class DenoisingAutoencoder(Autoencoder):
         options={"codes": 64, "hidden": 512, "noise": "masking", "amount": 0.5},
         objectives=("reconstruction",),
     )
+
+    unit = "squared error; psnr in decibels"
 
     def __init__(
         self,

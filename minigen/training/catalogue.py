@@ -47,7 +47,11 @@ def draw_samples(path: Path, n: int, seed: int, out: Path | None) -> str:
     model, settings, step, _ = load_model(path)
     if out is None:
         out = (path if path.is_dir() else path.parent) / f"sampled-{n}-seed{seed}.png"
-    save_grid(out, as_grid(samples(model, n, Key(seed).at("sample"))))
+    try:
+        drawn = samples(model, n, Key(seed).at("sample"))
+    except NotImplementedError:
+        raise RunError(f"{settings.model} has no distribution to draw samples from") from None
+    save_grid(out, as_grid(drawn))
     return f"{n} samples of {settings.model} after {step:,} steps: {out}"
 
 
