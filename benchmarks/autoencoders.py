@@ -42,8 +42,8 @@ NOISES = {"masking": 0.5, "gaussian": 0.3, "salt_and_pepper": 0.3}
 # Chosen with digits 5 and 8 alone, whose last 1,000 training images and the last 8,000 training images of the other digits were
 # held out for it; no test image was looked at. The score, the squared error of the reconstruction, was fixed beforehand.
 ANOMALY: dict[str, tuple[type[Model], dict[str, Any]]] = {
-    "vae": (VAE, {"epochs": 80, "batch": 128, "rate": 1e-3, "hidden": 400, "latents": 20}),
-    "autoencoder": (Autoencoder, {"epochs": 50, "batch": 128, "rate": 1e-3, "codes": 16, "hidden": 256}),
+    "vae": (VAE, {"epochs": 40, "batch": 128, "rate": 1e-3, "hidden": 400, "latents": 20}),
+    "autoencoder": (Autoencoder, {"epochs": 20, "batch": 128, "rate": 1e-3, "codes": 16, "hidden": 256}),
 }
 PROTOCOL = (
     "train on one digit's training images, score all 10,000 test images, the digit against the rest; the score, the squared "
