@@ -122,7 +122,7 @@ class VAE(Model):
         options={"hidden": 400, "latents": 20, "beta": 1.0},
         objectives=("elbo",),
         # Glyphs have few causes. With no more latents than needed, more places of the prior have a glyph to show.
-        by_data={"glyphs": {"steps": 10_000, "rate": 2e-3, "options": {"latents": 8}}},
+        by_data={"glyphs": {"steps": 8000, "rate": 2e-3, "options": {"latents": 8}}},
     )
     unit = "nats per image"
     encoder: Encoder
