@@ -115,7 +115,7 @@ def _check_gradients(here: Evaluation, grad: Array) -> dict[str, Array]:
     model, objective = here.model, here.objective
     learning = learning_places(model, objective)
     gradients = {path: place.of(grad) for place, path in learning.items()}
-    dead: dict[str, str] = getattr(objective, "dead", {})
+    dead = objective.dead
     unknown = [path for path in dead if model.vector.places.get(path) not in learning]
     if unknown:
         raise ProofError(f"{here}: it declares {unknown[0]} dead, which is no parameter that it updates")

@@ -9,6 +9,7 @@ It changes nothing but the gradients of the networks in `updates`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from ..layers.layer import Cache
@@ -24,6 +25,7 @@ class Objective:
 
     name: str
     updates: tuple[str, ...]
+    dead: Mapping[str, str] = MappingProxyType({})  # path -> why that parameter can receive no gradient; the proof checks it
 
     def draw(self, model: Any, batch: Any, key: Key, forwards: Forwards | None = None) -> Any:
         """The noise of one evaluation. By default there is none."""
