@@ -1,24 +1,34 @@
 """DCGAN (Radford et al. 2016): the game of `gan`, played by convolutions with batch normalisation.
 
 G: z -- dense --> H/4 x W/4 x 128, BN, ReLU -- conv' 4/2/1 --> 64, BN, ReLU -- conv' 4/2/1 --> C, tanh
-D: x -- conv 4/2/1 --> 64, LeakyReLU -- conv 4/2/1 --> 128, BN, LeakyReLU -- dense --> 1
+D: x -- conv 4/2/1 --> 64, LeakyReLU -- conv 4/2/1 --> 128, BN, LeakyReLU -- dense --> 1        at width 64
 
-A layer before a batch normalisation has no bias: the normalisation would take it away again. D sees real and fake rows in two
-calls, each normalised with the moments of its own batch.
+Weights begin as N(0, 0.02^2), as in the paper: with larger ones tanh is flat where G begins. A layer before a batch
+normalisation has no bias: the normalisation would take it away again. D sees real and fake rows in two calls, each normalised
+with the moments of its own batch.
 """
 
 from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
 
 from ..backend import Shape
 from ..layers.batch_norm import BatchNorm
 from ..layers.composite import Sequential
 from ..layers.conv2d import Conv2d, ConvTranspose2d
 from ..layers.elementwise import LeakyReLU, ReLU, Tanh
+from ..layers.initialisers import normal
 from ..layers.layer import Layer
 from ..layers.linear import Linear
 from ..layers.shape import Flatten, Reshape
+from ..random import Key
 from .gan import GAN
 from .model import Recipe
+
+FIRST = normal(0.02)  # of every weight but that of D's last layer, which is `gan`'s
 
 
 class DCGAN(GAN):
@@ -34,6 +44,7 @@ class DCGAN(GAN):
         lesson="02",
         options={
             "latents": 100,
+            "width": 64,
             "game": "non_saturating",
             "smoothing": 0.0,
             "matching": False,
@@ -43,31 +54,35 @@ class DCGAN(GAN):
         objectives=("discriminator", "generator"),
     )
 
+    def __init__(self, shape: Shape, key: Key, dtype: DTypeLike = np.float32, *, width: int = 64, **options: Any) -> None:
+        self.width = width
+        super().__init__(shape, key, dtype, **options)
+
     def make_generator(self) -> Layer:
-        H, W, C = quarterable(self.name, self.shape)
+        (H, W, C), n = quarterable(self.name, self.shape), self.width
         return Sequential(
-            dense=Linear(self.latents, H // 4 * (W // 4) * 128, bias=False),
-            shape=Reshape(H // 4, W // 4, 128),
-            norm0=BatchNorm(128),
+            dense=Linear(self.latents, H // 4 * (W // 4) * 2 * n, bias=False, initialiser=FIRST),
+            shape=Reshape(H // 4, W // 4, 2 * n),
+            norm0=BatchNorm(2 * n),
             relu0=ReLU(),
-            conv1=ConvTranspose2d(128, 64, 4, stride=2, padding=1, bias=False),  # (N, H/2, W/2, 64)
-            norm1=BatchNorm(64),
+            conv1=ConvTranspose2d(2 * n, n, 4, stride=2, padding=1, bias=False, initialiser=FIRST),  # (N, H/2, W/2, n)
+            norm1=BatchNorm(n),
             relu1=ReLU(),
-            conv2=ConvTranspose2d(64, C, 4, stride=2, padding=1),  # (N, H, W, C)
+            conv2=ConvTranspose2d(n, C, 4, stride=2, padding=1, initialiser=FIRST),  # (N, H, W, C)
             tanh=Tanh(),
         )
 
     def make_features(self) -> tuple[Layer, int]:
-        H, W, C = quarterable(self.name, self.shape)
+        (H, W, C), n = quarterable(self.name, self.shape), self.width
         features = Sequential(
-            conv1=Conv2d(C, 64, 4, stride=2, padding=1),  # (N, H/2, W/2, 64)
+            conv1=Conv2d(C, n, 4, stride=2, padding=1, initialiser=FIRST),  # (N, H/2, W/2, n)
             leaky1=LeakyReLU(0.2),
-            conv2=Conv2d(64, 128, 4, stride=2, padding=1, bias=False),  # (N, H/4, W/4, 128)
-            norm2=BatchNorm(128),
+            conv2=Conv2d(n, 2 * n, 4, stride=2, padding=1, bias=False, initialiser=FIRST),  # (N, H/4, W/4, 2n)
+            norm2=BatchNorm(2 * n),
             leaky2=LeakyReLU(0.2),
             flat=Flatten(),
         )
-        return features, H // 4 * (W // 4) * 128
+        return features, H // 4 * (W // 4) * 2 * n
 
 
 def quarterable(name: str, shape: Shape) -> tuple[int, int, int]:
