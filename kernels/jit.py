@@ -37,7 +37,9 @@ _announced: set[str] = set()
 def compiled(function: F) -> F:
     """Compiles `function` at its first call, with parallel loops where it says `prange`."""
     open_pool()
-    made: F = numba.njit(function, parallel=True, fastmath=ARITHMETIC, cache=True, nogil=True)
+    # x / 0 is infinite or NaN as in NumPy (`error_model`): to raise ZeroDivisionError would be a branch at every division, and
+    # a loop with a branch out of it is not vectorised.
+    made: F = numba.njit(function, parallel=True, fastmath=ARITHMETIC, error_model="numpy", cache=True, nogil=True)
     return made
 
 

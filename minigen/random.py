@@ -103,31 +103,24 @@ class Key:
     def bits(self, shape: int | Shape, *, like: Any = None) -> Array:
         """Uniform 32-bit words, uint32."""
         shape = _as_shape(shape)
-        n = math.prod(shape)
-        return _words(self, n, like).reshape(shape)
+        return _kernel.words(_words(self), math.prod(shape), like=like).reshape(shape)
 
     def uniform(self, shape: int | Shape, dtype: DTypeLike | None = None, *, like: Any = None) -> Array:
         """Uniform on [0, 1): u 2^-24 of the upper 24 bits in float32, (word + 1/2) 2^-32 in float64.
 
         `like` gives device and type (the real one of a complex array); `dtype` alone defaults to float32.
         """
-        words, dtype = self.bits(shape, like=like), _dtype(dtype, like)
-        if dtype == np.float32:
-            u: Array = (words >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
-        else:
-            u = ((words.astype(np.float64) + 0.5) * 2.0**-32).astype(dtype)
-        return u
+        shape = _as_shape(shape)
+        return _kernel.uniform(_words(self), math.prod(shape), _dtype(dtype, like), like=like).reshape(shape)
 
     def normal(self, shape: int | Shape, dtype: DTypeLike | None = None, *, like: Any = None) -> Array:
         """Standard normal numbers, by Box and Muller: sqrt(-2 ln u) (cos 2 pi v, sin 2 pi v) of two neighbouring words.
 
-        u is never 0. The largest absolute value is 5.8 in float32 (u has 24 bits) and 6.7 in float64 (32 bits).
+        u is never 0. The largest absolute value is 5.8 in float32 (u has 24 bits) and 6.7 in float64 (32 bits). Devices, and
+        long draws and short ones, may differ in rounding (by 4e-6 in float32): the words are the same, ln and cos are not.
         """
-        shape, dtype = _as_shape(shape), _dtype(dtype, like)
-        n = math.prod(shape)
-        words = _words(self, n + n % 2, like)
-        z: Array = _box_muller(words, dtype)[:n].reshape(shape)
-        return z
+        shape = _as_shape(shape)
+        return _kernel.normal(_words(self), math.prod(shape), _dtype(dtype, like), like=like).reshape(shape)
 
     def bernoulli(self, p: Any, shape: int | Shape | None = None, *, like: Any = None) -> Array:
         """Booleans that are true with probability `p`, a number or an array whose shape and device they take."""
@@ -161,21 +154,6 @@ def _dtype(dtype: DTypeLike | None, like: Any) -> np.dtype[Any]:
     return np.dtype(np.float32) if like is None else real_dtype(like.dtype)
 
 
-def _words(key: Key, n: int, like: Any) -> Array:
-    """The first `n` words of the draw of `key`: (n,) uint32."""
+def _words(key: Key) -> _Words:
     k0, k1, c2, c3 = key.words
-    return _kernel.words((k0 ^ _DRAW[0], k1 ^ _DRAW[1], c2, c3), n, like=like)
-
-
-def _box_muller(words: Array, dtype: np.dtype[Any]) -> Array:
-    """(2m,) words -> (2m,) normal numbers of `dtype`."""
-    u, v = words[0::2], words[1::2]
-    if dtype == np.float32:
-        u = ((u >> np.uint32(8)).astype(np.float32) + np.float32(1)) * np.float32(2**-24)
-        v = (v >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
-    else:
-        u = (u.astype(np.float64) + 1.0) * 2.0**-32
-        v = v.astype(np.float64) * 2.0**-32
-    radius, angle = np.sqrt(-2 * np.log(u)), 2 * math.pi * v
-    z: Array = np.stack((radius * np.cos(angle), radius * np.sin(angle)), 1).reshape(-1)
-    return z.astype(dtype, copy=False)
+    return _Words(k0 ^ _DRAW[0], k1 ^ _DRAW[1], c2, c3)

@@ -171,9 +171,20 @@ def test_every_rung_draws_the_same():
     draws = []
     for mode in ("definition", "numba", "auto"):
         with rungs(mode):
-            draws.append(Key(11).normal(20_001))
-    assert np.array_equal(draws[0], draws[1])
-    assert np.array_equal(draws[0], draws[2])
+            draws.append((Key(11).bits(20_001), Key(11).uniform(20_001), Key(11).normal(20_001)))
+    for bits, uniform, normal in draws[1:]:
+        assert np.array_equal(draws[0][0], bits)
+        assert np.array_equal(draws[0][1], uniform)
+        assert np.abs(draws[0][2] - normal).max() <= 4e-6  # the same words, but ln and cos of their own
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_long_draws_of_normal_numbers(dtype):
+    """Beyond the size where another rung begins, too: pure, equal in both precisions, and begun as a short draw begins."""
+    z = Key(13).normal((200, 101), dtype)
+    assert np.array_equal(z, Key(13).normal((200, 101), dtype))
+    assert np.abs(z - Key(13).normal((200, 101), np.float64)).max() < 1e-3
+    assert np.abs(z.ravel()[:100] - Key(13).normal(100, dtype)).max() <= (4e-6 if dtype == np.float32 else 1e-14)
 
 
 def test_copies():

@@ -8,16 +8,26 @@ multiplies two of the words to 64 bits and crosses the halves over:
 A draw of n words is the cipher at the counters 0, 1, 2, ...: word i is word i % 4 of block i // 4. Any block can be computed
 without the others, by any thread of any device, and always gives the same bits.
 
-Legend: n words drawn, B blocks of four words.
+What a word means is fixed here too, so that every device reads the same number out of it. With u in [0, 1) from one word,
+uniform is u; two neighbours u, v make two standard normal numbers (Box and Muller 1958), by an exponential radius and an angle:
+
+    sqrt(-2 ln u) (cos 2 pi v, sin 2 pi v)
+
+float32 has room for the upper 24 bits of a word, float64 for all 32: the same noise, differently rounded.
+
+Legend: n words or numbers drawn, B blocks of four words.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from minigen.backend import Array, array_module
+
+Words: TypeAlias = tuple[int, int, int, int]  # of a key: two for the cipher's key, two for the upper half of its counter
 
 MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 WEYL = 0x9E3779B9, 0xBB67AE85  # the golden ratio and sqrt(3) - 1, as 32-bit fractions: added to the key every round
@@ -39,11 +49,36 @@ def philox(counter: tuple[Any, Any, Any, Any], key: tuple[int, int]) -> tuple[An
     return c0, c1, c2, c3
 
 
-def words(words: tuple[int, int, int, int], n: int, *, like: Any = None) -> Array:
+def words(key: Words, n: int, *, like: Any = None) -> Array:
     """The first `n` words of the draw of the key (k0, k1, c2, c3): (n,) uint32."""
     xp = np if like is None else array_module(like)
-    k0, k1, c2, c3 = words
+    k0, k1, c2, c3 = key
     block = xp.arange((n + 3) // 4, dtype=np.uint64)  # (B,)
     counter = block & _LOW, block >> _32, xp.full_like(block, c2), xp.full_like(block, c3)
     drawn: Array = xp.stack(philox(counter, (k0, k1)), 1).reshape(-1)[:n].astype(np.uint32)
     return drawn
+
+
+def uniform(key: Words, n: int, dtype: np.dtype[Any], *, like: Any = None) -> Array:
+    """u 2^-24 of the upper 24 bits in float32, (word + 1/2) 2^-32 in float64: (n,), exact, in [0, 1)."""
+    drawn = words(key, n, like=like)
+    if dtype == np.float32:
+        u: Array = (drawn >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
+    else:
+        u = ((drawn.astype(np.float64) + 0.5) * 2.0**-32).astype(dtype)
+    return u
+
+
+def normal(key: Words, n: int, dtype: np.dtype[Any], *, like: Any = None) -> Array:
+    """(n,) standard normal numbers; u is moved into (0, 1], where its logarithm is finite."""
+    drawn = words(key, n + n % 2, like=like)
+    u, v = drawn[0::2], drawn[1::2]  # (ceil(n / 2),) each
+    if dtype == np.float32:
+        u = ((u >> np.uint32(8)).astype(np.float32) + np.float32(1)) * np.float32(2**-24)
+        v = (v >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
+    else:
+        u = (u.astype(np.float64) + 1.0) * 2.0**-32
+        v = v.astype(np.float64) * 2.0**-32
+    radius, angle = np.sqrt(-2 * np.log(u)), 2 * math.pi * v
+    z: Array = array_module(u).stack((radius * np.cos(angle), radius * np.sin(angle)), 1).reshape(-1)[:n]
+    return z.astype(dtype, copy=False)

@@ -36,7 +36,7 @@ class Ring:
 class Conv1d(Convolution):
     """(N, T, inputs) -> (N, To, outputs), To = (T + 2 padding - dilation (kernel - 1) - 1) // stride + 1.
 
-    W is (kernel, inputs / groups, outputs), with `groups` as in Conv2d. `causal=True` sets the padding itself, in front only: at
+    W is (kernel, inputs / groups, outputs), `groups` as in Conv2d. `causal=True` sets the padding itself, in front only: at
     stride 1, To = T, and the layer streams. Raises ValueError where x is not (N, T, inputs) or shorter than the kernel, where
     causal comes with a padding, and where groups does not divide inputs and outputs.
     """

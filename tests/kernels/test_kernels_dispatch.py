@@ -19,7 +19,7 @@ FUNCTIONS = {
     "bernoulli": ("loss",),
     "conv2d": ("forward", "input_gradient", "weight_gradient"),
     "matmul": ("matmul",),
-    "philox": ("words",),
+    "philox": ("words", "uniform", "normal"),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from minigen import kernels
 from minigen.kernels import philox, rungs
 from minigen.kernels.philox.definition import philox as cipher
 from minigen.random import Key
@@ -53,6 +54,75 @@ def test_all_rungs_give_the_same_bits(n):
                 assert np.array_equal(philox.words(key.words, n), expected)
 
 
+@pytest.mark.parametrize("n", [0, 1, 5, 1023, 1024, 1025, 20_001])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_uniform_numbers_are_the_same_bits(n, dtype):
+    key = Key(n).at("u").words
+    with rungs("definition"):
+        expected = philox.uniform(key, n, np.dtype(dtype))
+        word = philox.words(key, n)
+    with rungs("numba"):
+        assert np.array_equal(philox.uniform(key, n, np.dtype(dtype)), expected)
+    assert expected.dtype == dtype
+    exact = (word >> 8) * 2.0**-24 if dtype == np.float32 else (word + 0.5) * 2.0**-32
+    assert np.array_equal(expected, exact.astype(dtype))
+
+
+def box_muller(key, n, bits):
+    """In float64, from the upper `bits` of the words."""
+    with rungs("definition"):
+        words = (philox.words(key, n + n % 2) >> (32 - bits)).astype(np.float64) / 2**bits
+    u, v = words[0::2] + 2.0**-bits, words[1::2]
+    radius = np.sqrt(-2 * np.log(u))
+    return np.stack((radius * np.cos(2 * np.pi * v), radius * np.sin(2 * np.pi * v)), 1).reshape(-1)[:n]
+
+
+@pytest.mark.parametrize(("mode", "bound"), [("definition", 3e-6), ("numba", 1e-6)])
+@pytest.mark.parametrize("n", [0, 1, 2, 1023, 1024, 1025, 200_000])
+def test_normal_numbers(mode, bound, n):
+    key = Key(n).at("z").words
+    with rungs(mode):
+        single, double = (philox.normal(key, n, np.dtype(dtype)) for dtype in (np.float32, np.float64))
+    assert (single.dtype, double.dtype) == (np.float32, np.float64)
+    assert (np.abs(single - box_muller(key, n, 24)) <= bound).all()
+    assert (np.abs(double - box_muller(key, n, 32)) <= 1e-14).all()
+
+
+def test_normal_numbers_to_the_last_place():
+    """4 units: a few roundings each, in no case more where a factor is nearly 0."""
+    exact = box_muller(Key(3).words, 500_000, 24)
+    with rungs("numba"):
+        z = philox.normal(Key(3).words, 500_000, np.dtype(np.float32))
+    assert (np.abs(z - exact) <= 4 * np.spacing(np.abs(exact).astype(np.float32))).all()
+
+
+def test_normal_numbers_of_extreme_words():
+    """u = 1 has the radius 0, the smallest u the largest; v at every eighth of a turn."""
+    from minigen.kernels.philox.one_pass import CHUNK, normal_float32
+
+    for first, largest in ((0xFFFFFFFF, 0.0), (0, 5.77)):
+        w, z = np.zeros((4, CHUNK), np.uint32), np.full((4, CHUNK), np.nan, np.float32)
+        w[0::2], w[1::2] = first, np.arange(CHUNK, dtype=np.uint32) << 24
+        normal_float32(z, w)
+        radius = np.sqrt(-2 * np.log(((first >> 8) + 1) * 2.0**-24))
+        turn = np.arange(CHUNK) / CHUNK
+        assert np.abs(z[0] - radius * np.cos(2 * np.pi * turn)).max() <= 1e-6
+        assert np.abs(z[1] - radius * np.sin(2 * np.pi * turn)).max() <= 1e-6
+        assert np.abs(z).max() == pytest.approx(largest, abs=0.01)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_numbers_do_not_depend_on_length_or_threads(dtype):
+    with rungs("numba"):
+        z = philox.normal(Key(4).words, 10_000, np.dtype(dtype)).copy()
+        for n in (1, 77, 1024, 4099):
+            with kernels.threads(1):
+                assert np.array_equal(philox.normal(Key(4).words, n, np.dtype(dtype)), z[:n])
+
+
 def test_negative_count():
+    for draw in (philox.uniform, philox.normal):
+        with pytest.raises(ValueError, match="-1 words cannot be drawn"):
+            draw((0, 0, 0, 0), -1, np.dtype(np.float32))
     with pytest.raises(ValueError, match="-1 words cannot be drawn"):
         philox.words((0, 0, 0, 0), -1)
