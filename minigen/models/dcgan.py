@@ -52,6 +52,7 @@ class DCGAN(GAN):
             "rate_ratio": 1.0,
         },
         objectives=("discriminator", "generator"),
+        by_data={"mnist": {"steps": 8000}},
     )
 
     def __init__(self, shape: Shape, key: Key, dtype: DTypeLike = np.float32, *, width: int = 64, **options: Any) -> None:
