@@ -29,7 +29,7 @@ class Quantiser:
     """Equal steps from `low` to `low + levels step`; a level stands for the middle of its step. Codes outside are clipped."""
 
     low: Array  # (K,)
-    step: Array  # (K,)
+    step: Array  # (K,); 0 of a unit that never changes
     levels: int
 
     @classmethod
@@ -45,11 +45,12 @@ class Quantiser:
         step = (high - low) / 2**bits
         if common_step:
             step = np.full_like(step, step.max())
-        return cls(low, np.where(step > 0, step, 1.0), 2**bits)  # a unit that never changes has one level
+        return cls(low, step, 2**bits)
 
     def indices(self, codes: Array) -> Array:
         """The level of each code, (N, K) int64 in 0 .. levels - 1."""
-        return ((codes - self.low) / self.step).astype(np.int64).clip(0, self.levels - 1)
+        steps = (codes - self.low) / np.where(self.step > 0, self.step, np.inf)
+        return steps.clip(0, self.levels - 1).astype(np.int64)
 
     def values(self, indices: Array) -> Array:
         """The codes that levels stand for, (N, K) float64."""

@@ -40,10 +40,10 @@ def nearest(queries: Array, data: Array, k: int, *, leave_out_self: bool = False
         raise ValueError(f"leave_out_self needs queries that are the data, got {len(queries)} and {len(data)} rows")
     P = math.prod(data.shape[1:])
     data, queries = data.reshape(-1, P), queries.reshape(-1, P)
+    if not (np.isfinite(data).all() and np.isfinite(queries).all()):
+        raise ValueError("nearest: a value is not finite")
     origin = data.mean(0)  # smaller numbers, less to cancel
     x, q = data - origin, queries - origin  # (N, P), (Q, P)
-    if not (np.isfinite(x).all() and np.isfinite(q).all()):
-        raise ValueError("nearest: a value is not finite")
     x_squares = np.einsum("np,np->n", x, x)
     proposed = min(available, k + SPARE)
 
