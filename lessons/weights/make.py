@@ -1,0 +1,26 @@
+"""Writes the generator of a trained run as a small file: its parameters and its layers' state by path, in float16.
+
+minigen train dcgan --data glyphs --set width=32 --set latents=32 --out runs/lesson-02
+python lessons/weights/make.py runs/lesson-02 lessons/weights/02_dcgan.safetensors
+"""
+
+import sys
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from minigen.training import load_model
+
+if __name__ == "__main__":
+    run, out = sys.argv[1:]
+    model, settings, step, _ = load_model(run)
+    arrays = dict(model.generator.named("generator"))
+    for path, node in model.generator.walk("generator"):
+        arrays |= {f"{path}.{name}": value for name, value in node.state.items()}
+    made = {
+        "command": f"minigen train {settings.model} --data {settings.data}",
+        "options": str(settings.options),
+        "step": str(step),
+    }
+    save_file({name: np.ascontiguousarray(a, np.float16) for name, a in arrays.items()}, out, metadata=made)
+    print(f"{out}: {len(arrays)} arrays, {sum(a.size for a in arrays.values()):,} numbers, step {step:,}")
