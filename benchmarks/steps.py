@@ -75,7 +75,10 @@ def main() -> None:
             rows.append(measure(name, machine, args.turns))
             if not args.json:
                 print(line(rows[-1]), file=sys.stdout, flush=True)
-    text = json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads(), "rows": rows}, indent=2)
+    command = "python -m benchmarks.steps " + " ".join([*args.configs, "--out", "benchmarks/results/steps.json"])
+    text = json.dumps(
+        {"command": command, "torch": torch.__version__, "threads": torch.get_num_threads(), "rows": rows}, indent=2
+    )
     if args.json:
         print(text)
     if args.out:

@@ -1,0 +1,105 @@
+"""The README's table of figures, from the committed results: `python -m benchmarks.report` rewrites it between its markers.
+
+A row is what was measured, our figure, what it is held against, and the command. No number is typed by hand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+RESULTS = Path(__file__).parent / "results"
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
+
+
+class Row(NamedTuple):
+    what: str
+    ours: str
+    against: str
+
+
+def vae_mnist(r: dict[str, Any]) -> Iterator[Row]:
+    yield Row(
+        "dense VAE 784-400-20, MNIST, 20 epochs: negative ELBO, nats per image",
+        f"{r['negative_elbo']:.2f} ± {r['standard_error']:.2f}",
+        "103.7, the same in PyTorch, one seed",
+    )
+
+
+def autoencoders_dense(r: dict[str, Any]) -> Iterator[Row]:
+    ours, pca = r["test_mse"], r["pca_test_mse"]
+    yield Row("autoencoder 784-64-784, MNIST, 20 epochs: test MSE", f"{ours:.5f}", f"PCA(64) {pca:.5f}")
+
+
+def autoencoders_anomaly(r: dict[str, Any]) -> Iterator[Row]:
+    mean = r["mean_auroc"]
+    seeds = len({run["seed"] for run in r["runs"]})
+    against = ", ".join(f"{name} {mean[name]:.1f}" for name in mean if name not in ("vae", "autoencoder"))
+    for name in ("vae", "autoencoder"):
+        if name in mean:
+            yield Row(
+                f"anomalies, MNIST, one digit against the rest, {name}, {seeds} seeds: mean AUROC", f"{mean[name]:.2f}", against
+            )
+
+
+def gan_mnist_classifier(r: dict[str, Any]) -> Iterator[Row]:
+    yield Row("classifier, MNIST: test accuracy", f"{100 * r['test_accuracy']:.2f} %", "")
+
+
+def gan_mnist_dcgan(r: dict[str, Any]) -> Iterator[Row]:
+    what = f"DCGAN, MNIST, {r['minutes']:.0f} minutes: rarest class among {r['samples']:,} samples, by that classifier"
+    yield Row(what, f"{r['rarest_percent']:.1f} %", "10 % if all were alike")
+
+
+def gan_mnist_conditional_gan(r: dict[str, Any]) -> Iterator[Row]:
+    what = f"conditional GAN, MNIST, {r['minutes']:.0f} minutes: samples of the class that was asked for"
+    yield Row(what, f"{100 * r['agreement']:.1f} %", "")
+
+
+def steps(r: dict[str, Any]) -> Iterator[Row]:
+    for row in r["rows"]:
+        ratio = "not measured" if row["ratio"] is None else f"{row['ratio']:.2f}"
+        what = (
+            f"training step of {row['config']}, {row['parameters']:,} parameters, {r['threads']} threads: our time / PyTorch's"
+        )
+        yield Row(what, ratio, f"PyTorch {r['torch']}")
+
+
+TABLES: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
+    f.__name__: f
+    for f in (
+        vae_mnist,
+        autoencoders_dense,
+        autoencoders_anomaly,
+        gan_mnist_classifier,
+        gan_mnist_dcgan,
+        gan_mnist_conditional_gan,
+        steps,
+    )
+}
+
+
+def table() -> str:
+    """The Markdown table of every result there is."""
+    lines = ["| what | ours | beside it | command |", "|---|---|---|---|"]
+    for name, rows in TABLES.items():
+        path = RESULTS / f"{name}.json"
+        if path.exists():
+            result = json.loads(path.read_text())
+            lines += [f"| {row.what} | {row.ours} | {row.against} | `{result['command']}` |" for row in rows(result)]
+    return "\n".join(lines)
+
+
+def with_table(readme: str) -> str:
+    """The README with today's table between the markers."""
+    before, _, rest = readme.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    README.write_text(with_table(README.read_text()))
+    print(table())
