@@ -15,6 +15,9 @@ The weight gradient has few results and long sums. Each part (one for each threa
 chunks of CHUNK pixels stay in the cache while all tiles of dw pass over them. The parts are added in order at the end, so
 the result is equal bit for bit at an equal number of threads.
 
+Both kernels exist for tiles of several widths, since a panel that is half empty costs as much as a full one: with one width for
+all, a gradient towards 16 channels took twice its time. A width must be known when the kernel is compiled.
+
 Groups run one after the other, each as a convolution of its own whose channels lie apart: the tables of the first serve all,
 with x and y begun at the group's first channel. Groups of one channel would leave the tiles empty: they are in `depthwise.py`.
 
@@ -24,6 +27,8 @@ w (kh, kw, C / groups, M), y (N, Ho, Wo, M).
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numba import prange
@@ -38,9 +43,9 @@ from . import depthwise, tables, thin
 from .definition import pad, runs
 from .geometry import Pair, geometry
 
-PIXELS, COLUMNS = (8, 32) if WIDE else (6, 16)  # the tile of y and dx
+PIXELS, COLUMNS = (8, (32, 16)) if WIDE else (6, (16, 8))  # the tiles of y and dx, the widest first
 GROUP = 8 * PIXELS  # pixels that one task takes through all panels
-TAPS, WIDTH = (6, 64) if WIDE else (6, 16)  # the tile of dw
+TAPS, WIDTHS = ((6, 9, 9), (64, 32, 16)) if WIDE else ((6, 9), (16, 8))  # the tiles of dw
 CHUNK = 512
 
 
@@ -59,7 +64,7 @@ def forward(
     n, c, m = x.shape[0], x.shape[3], w.shape[3]
     y = output(out, (n, *g.output, m), x.dtype, like=x)
     x = contiguous(pad(x, g))
-    if groups == 1 and g.kernel == g.stride == (1, 1):  # a matrix product as it stands
+    if groups == 1 and g.kernel == g.stride == (1, 1) and m > COLUMNS[-1]:  # a matrix product as it stands
         register_tile.matmul(x.reshape(-1, c), w.reshape(c, m), out=y.reshape(-1, m))
     else:
         product(x, w.reshape(-1, m), y, groups, *tables.forward(n, g, c, m, groups))
@@ -81,7 +86,7 @@ def input_gradient(
     g = geometry(x_shape[1:3], w.shape[:2], stride=stride, padding=padding, dilation=dilation)
     n, c, m = x_shape[0], x_shape[3], w.shape[3]
     dx = output(out, x_shape, dy.dtype, like=dy)
-    if groups == 1 and g.kernel == g.stride == (1, 1) and g.padding == (0, 0):
+    if groups == 1 and g.kernel == g.stride == (1, 1) and g.padding == (0, 0) and c > COLUMNS[-1]:
         register_tile.matmul(dy.reshape(-1, m), w.reshape(c, m), transpose_b=True, out=dx.reshape(-1, c))
         return dx
     frame, phases = tables.backward(n, g, c, m, groups)
@@ -134,7 +139,8 @@ def product(x: Array, w: Array, y: Array, groups: int, start: Array, offset: Arr
         if thin.fits(m // groups, c // groups):
             thin.product(x_run, contiguous(w_run.T), y_run, start, offset[:: thin.LANES].copy(), place)
         else:
-            gathered_product(x_run, panels(w_run), y_run, start, offset, place, m // groups)
+            tile = best(m // groups, COLUMNS)
+            gathered_product[tile](x_run, panels(w_run, COLUMNS[tile]), y_run, start, offset, place, m // groups)
 
 
 def outer_product(x: Array, dy: Array, start: Array, offset: Array, channels: int) -> Array:
@@ -145,9 +151,10 @@ def outer_product(x: Array, dy: Array, start: Array, offset: Array, channels: in
         flat = contiguous(dy).reshape(-1, m)
         thin.outer_product(x, flat, parts, start, offset[:: thin.LANES].copy())
         return parts.swapaxes(1, 2)
-    wide = full_width(dy)  # (T, J WIDTH)
+    tile = best(m, WIDTHS)
+    wide = full_width(dy, WIDTHS[tile])  # (T, J width)
     parts = empty((threads, len(offset), wide.shape[1]), x.dtype)
-    gathered_outer_product(x, wide, parts, start, offset)
+    gathered_outer_product[tile](x, wide, parts, start, offset)
     return parts[:, :, :m]
 
 
@@ -163,14 +170,19 @@ def add_up(parts: Array, dw: Array, accumulate: bool) -> None:
 # ---- laying out
 
 
-def panels(matrix: Array) -> Array:
-    """(E, M) -> (J, E, COLUMNS), zeros beyond column M."""
+def best(m: int, widths: tuple[int, ...]) -> int:
+    """Which tile makes `m` channels soonest: a panel costs its width, empty or not, and what does not grow with the width."""
+    return min(range(len(widths)), key=lambda tile: -(-m // widths[tile]) * (widths[tile] + 8))
+
+
+def panels(matrix: Array, width: int) -> Array:
+    """(E, M) -> (J, E, width), zeros beyond column M."""
     depth, columns = matrix.shape
-    whole, rest = divmod(columns, COLUMNS)
-    made = empty((whole + (rest > 0), depth, COLUMNS), matrix.dtype)
-    made[:whole] = matrix[:, : whole * COLUMNS].reshape(depth, whole, COLUMNS).swapaxes(0, 1)
+    whole, rest = divmod(columns, width)
+    made = empty((whole + (rest > 0), depth, width), matrix.dtype)
+    made[:whole] = matrix[:, : whole * width].reshape(depth, whole, width).swapaxes(0, 1)
     if rest:
-        made[whole, :, :rest] = matrix[:, whole * COLUMNS :]
+        made[whole, :, :rest] = matrix[:, whole * width :]
         made[whole, :, rest:] = 0
     return made
 
@@ -186,12 +198,12 @@ def framed(dy: Array, frame: tuple[Pair, Pair]) -> Array:
     return made
 
 
-def full_width(dy: Array) -> Array:
-    """dy as (T, J WIDTH), zeros beyond column M."""
+def full_width(dy: Array, width: int) -> Array:
+    """dy as (T, J width), zeros beyond column M."""
     flat = contiguous(dy).reshape(-1, dy.shape[3])
-    if flat.shape[1] % WIDTH == 0:
+    if flat.shape[1] % width == 0:
         return flat
-    made = zeros((flat.shape[0], -(-flat.shape[1] // WIDTH) * WIDTH), dy.dtype)
+    made = zeros((flat.shape[0], -(-flat.shape[1] // width) * width), dy.dtype)
     made[:, : flat.shape[1]] = flat
     return made
 
@@ -199,55 +211,69 @@ def full_width(dy: Array) -> Array:
 # ---- the two kernels
 
 
-@compiled
-def gathered_product(x: Array, panels: Array, y: Array, start: Array, offset: Array, place: Array, columns: int) -> None:
-    """y[place[t] + m] = sum over e of x[start[t] + offset[e]] panels[m // COLUMNS, e, m % COLUMNS] for m < columns."""
-    pixels = start.shape[0]
-    for group in prange((pixels + GROUP - 1) // GROUP):
-        first = group * GROUP
-        last = min(pixels, first + GROUP) - 1
-        tile = np.empty((PIXELS, COLUMNS), x.dtype)
-        for j in range(panels.shape[0]):
-            left = j * COLUMNS
-            width = min(COLUMNS, columns - left)
-            for t in range(first, last + 1, PIXELS):
-                for m in range(PIXELS):
-                    for q in range(COLUMNS):
-                        tile[m, q] = 0
-                for e in range(offset.shape[0]):
-                    for q in range(COLUMNS):
-                        b = panels[j, e, q]
-                        for m in range(PIXELS):
-                            tile[m, q] += x[start[min(t + m, last)] + offset[e]] * b
-                for m in range(min(PIXELS, last + 1 - t)):
-                    if width == COLUMNS:  # a constant length is copied in whole registers
+def product_kernel(COLUMNS: int) -> Any:
+    """The kernel with a tile of so many channels, which the compiler must know to keep it in registers."""
+
+    @compiled
+    def gathered_product(x: Array, panels: Array, y: Array, start: Array, offset: Array, place: Array, columns: int) -> None:
+        """y[place[t] + m] = sum over e of x[start[t] + offset[e]] panels[m // COLUMNS, e, m % COLUMNS] for m < columns."""
+        pixels = start.shape[0]
+        for group in prange((pixels + GROUP - 1) // GROUP):
+            first = group * GROUP
+            last = min(pixels, first + GROUP) - 1
+            tile = np.empty((PIXELS, COLUMNS), x.dtype)
+            for j in range(panels.shape[0]):
+                left = j * COLUMNS
+                width = min(COLUMNS, columns - left)
+                for t in range(first, last + 1, PIXELS):
+                    for m in range(PIXELS):
                         for q in range(COLUMNS):
-                            y[place[t + m] + np.uint64(left + q)] = tile[m, q]
-                    else:
-                        for q in range(width):
-                            y[place[t + m] + np.uint64(left + q)] = tile[m, q]
-
-
-@compiled
-def gathered_outer_product(x: Array, dy: Array, parts: Array, start: Array, offset: Array) -> None:
-    """The parts (parts, E, J WIDTH) of dw, each from its range of the pixels of dy (T, J WIDTH)."""
-    pixels, taps = start.shape[0], offset.shape[0]
-    for part in prange(parts.shape[0]):
-        parts[part] = 0
-        end = pixels * (part + 1) // parts.shape[0]
-        tile = np.empty((TAPS, WIDTH), x.dtype)
-        for first in range(pixels * part // parts.shape[0], end, CHUNK):
-            for e in range(0, taps, TAPS):
-                for j in range(dy.shape[1] // WIDTH):  # counted, not stepped: else the tile leaves the registers
-                    left = j * WIDTH
-                    for m in range(TAPS):
-                        for q in range(WIDTH):
                             tile[m, q] = 0
-                    for t in range(first, min(end, first + CHUNK)):
-                        for q in range(WIDTH):
-                            b = dy[t, left + q]
-                            for m in range(TAPS):
-                                tile[m, q] += x[start[t] + offset[min(e + m, taps - 1)]] * b
-                    for m in range(min(TAPS, taps - e)):
-                        for q in range(WIDTH):
-                            parts[part, e + m, left + q] += tile[m, q]
+                    for e in range(offset.shape[0]):
+                        for q in range(COLUMNS):
+                            b = panels[j, e, q]
+                            for m in range(PIXELS):
+                                tile[m, q] += x[start[min(t + m, last)] + offset[e]] * b
+                    for m in range(min(PIXELS, last + 1 - t)):
+                        if width == COLUMNS:  # a constant length is copied in whole registers
+                            for q in range(COLUMNS):
+                                y[place[t + m] + np.uint64(left + q)] = tile[m, q]
+                        else:
+                            for q in range(width):
+                                y[place[t + m] + np.uint64(left + q)] = tile[m, q]
+
+    return gathered_product
+
+
+def outer_product_kernel(TAPS: int, WIDTH: int) -> Any:
+    """The same with a tile of so many taps and channels."""
+
+    @compiled
+    def gathered_outer_product(x: Array, dy: Array, parts: Array, start: Array, offset: Array) -> None:
+        """The parts (parts, E, J WIDTH) of dw, each from its range of the pixels of dy (T, J WIDTH)."""
+        pixels, taps = start.shape[0], offset.shape[0]
+        for part in prange(parts.shape[0]):
+            parts[part] = 0
+            end = pixels * (part + 1) // parts.shape[0]
+            tile = np.empty((TAPS, WIDTH), x.dtype)
+            for first in range(pixels * part // parts.shape[0], end, CHUNK):
+                for e in range(0, taps, TAPS):
+                    for j in range(dy.shape[1] // WIDTH):  # counted, not stepped: else the tile leaves the registers
+                        left = j * WIDTH
+                        for m in range(TAPS):
+                            for q in range(WIDTH):
+                                tile[m, q] = 0
+                        for t in range(first, min(end, first + CHUNK)):
+                            for q in range(WIDTH):
+                                b = dy[t, left + q]
+                                for m in range(TAPS):
+                                    tile[m, q] += x[start[t] + offset[min(e + m, taps - 1)]] * b
+                        for m in range(min(TAPS, taps - e)):
+                            for q in range(WIDTH):
+                                parts[part, e + m, left + q] += tile[m, q]
+
+    return gathered_outer_product
+
+
+gathered_product = tuple(product_kernel(columns) for columns in COLUMNS)
+gathered_outer_product = tuple(outer_product_kernel(*tile) for tile in zip(TAPS, WIDTHS, strict=True))
