@@ -35,14 +35,11 @@ def autoencoders_dense(r: dict[str, Any]) -> Iterator[Row]:
 
 
 def autoencoders_anomaly(r: dict[str, Any]) -> Iterator[Row]:
-    mean = r["mean_auroc"]
-    seeds = len({run["seed"] for run in r["runs"]})
-    against = ", ".join(f"{name} {mean[name]:.1f}" for name in mean if name not in ("vae", "autoencoder"))
+    found = r["mean_auroc"]
+    against = ", ".join(f"{name} {found[name]['mean']:.1f}" for name in found if name not in ("vae", "autoencoder"))
     for name in ("vae", "autoencoder"):
-        if name in mean:
-            yield Row(
-                f"anomalies, MNIST, one digit against the rest, {name}, {seeds} seeds: mean AUROC", f"{mean[name]:.2f}", against
-            )
+        what = f"anomalies, MNIST, one digit against the rest, {name}, {len(found[name]['by_seed'])} seeds: mean AUROC"
+        yield Row(what, f"{found[name]['mean']:.2f}", against)
 
 
 def gan_mnist_classifier(r: dict[str, Any]) -> Iterator[Row]:

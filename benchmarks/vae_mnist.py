@@ -30,7 +30,7 @@ def main() -> None:
     trained = load_model(RUN)
     result = {
         "command": "python -m benchmarks.vae_mnist",
-        "protocol": "real-valued pixels as Bernoulli probabilities; all 10,000 test images, one sample of z each; nats per image",
+        "protocol": "real-valued pixels as Bernoulli probabilities; all 10,000 test images, one z each; nats per image",
         "data": "mnist",
         "numpy": np.__version__,
         "python": platform.python_version(),
