@@ -267,7 +267,7 @@ players = {
 }
 held_out, clouds, coverage = ring.sample(256, key.at("held out")).astype(np.float32), {}, {}
 for name, player in players.items():
-    _, losses = fit(player, STEPS)
+    _, losses = fit(player, STEPS if player.name == "unrolled_gan" else 2 * STEPS)
     clouds[name] = player.sample(2500, key.at("cloud"))
     coverage[name] = mode_coverage(clouds[name], *ring.modes)
     print(f"{name}: {coverage[name].modes} modes of 8, reverse KL {coverage[name].reverse_kl:.2f}")
@@ -313,7 +313,7 @@ axes = figure.subplot_mosaic(
     height_ratios=(3, 4, 4.2),
 )  # fmt: skip
 for name, path in paths.items():
-    axes["bilinear"].plot(*path[: 40 if name == "simultaneous" else 150].T, lw=0.9, label=name)
+    axes["bilinear"].plot(*path[: 30 if name == "simultaneous" else 150].T, lw=0.9, label=name)
 for gamma, path in dirac_paths.items():
     axes["dirac"].plot(*path.T, lw=0.9, label=f"R1, gamma {gamma}" if gamma else "without R1")
 for name, title in (("bilinear", "the bilinear game"), ("dirac", "the Dirac-GAN, both at once")):
@@ -323,7 +323,7 @@ axes["norm"].semilogy(norms, lw=0.9, label=["minimax", "non-saturating"])
 axes["norm"].set(title="norm of a fixed G's gradient", xlabel="D's training, steps")
 for name, s in spread.items():
     axes["score"].semilogy(offsets + 1, s, "o-", ms=3, lw=0.9, label=name)
-axes["score"].set(title="one sample's estimate of $dE[c+z^2]/d\\mu$", xlabel="c + 1", ylabel="standard deviation", xscale="log")
+axes["score"].set(title="spread of one sample's gradient", xlabel="c + 1", ylabel="standard deviation", xscale="log")
 for name in ("bilinear", "dirac", "norm", "score"):
     axes[name].legend(frameon=False, fontsize=7)
 for name, cloud in clouds.items():

@@ -24,7 +24,8 @@ from ..backend import Array
 from ..layers.layer import Layer
 from ..losses.adversarial import Game
 from ..random import Key
-from .gan import GAN, GANNoise, GeneratorLoss
+from .gan import GAN
+from .minimax import GANNoise, GeneratorLoss
 from .model import Recipe
 from .objective import Forwards, Terms
 

@@ -1,0 +1,128 @@
+"""The objectives of the two players of a GAN, each at fixed latents: what D pays, and what G pays by D's logits or features.
+
+D's loss treats the fakes as constants; G's goes back through D, which does not learn from it. `updates` says so, and the proof
+checks that nothing leaks. The games, functions of a logit, are in losses.adversarial. Derived in lessons/02_gan.py.
+
+N batch, L latents, F features of D, "..." the axes of an image or a point.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ..backend import Array
+from ..losses.adversarial import Game
+from ..random import Key
+from .objective import Forwards, Objective, Terms
+
+if TYPE_CHECKING:
+    from .gan import GAN
+
+
+class GANNoise(NamedTuple):
+    z: Array  # (N, L)
+    key: Key  # for layers that draw noise
+
+
+class DiscriminatorLoss(Objective):
+    """mean real(D(x)) + mean fake(D(G(z))), with the sides of a `Game`. The fakes are constants."""
+
+    name, updates = "discriminator", ("discriminator",)
+
+    def __init__(self, game: Game) -> None:
+        self.game = game
+        if game.name == "wasserstein":
+            self.dead = {"discriminator.out.b": "a constant that is added to every logit cancels between real and fake"}
+
+    def draw(self, model: GAN, batch: Array, key: Key, forwards: Forwards | None = None) -> GANNoise:
+        return GANNoise(model.latent(len(batch), key.at("z")), key)
+
+    def __call__(
+        self,
+        model: GAN,
+        batch: Array,
+        noise: GANNoise,
+        *,
+        train: bool = True,
+        backward: bool = True,
+        scale: float = 1.0,
+        forwards: Forwards | None = None,
+    ) -> tuple[Terms, Forwards]:
+        D, key, known = model.discriminator, noise.key, forwards or {}
+        fake, _ = known.get("generator") or model.generator.forward(noise.z, train=train, key=key.at("generator"))
+        real_seen = known.get("discriminator:real") or D.forward(batch, train=train, key=key.at("real"))
+        fake_seen = known.get("discriminator:fake") or D.forward(fake, train=train, key=key.at("fake"))
+        (real_logits, real_cache), (fake_logits, fake_cache) = real_seen, fake_seen  # (N, 1), (N, 1)
+
+        real_loss, dreal = self.game.real(real_logits)
+        fake_loss, dfake = self.game.fake(fake_logits)
+        if backward:
+            D.backward(scale * dreal, real_cache, need_dx=False)
+            D.backward(scale * dfake, fake_cache, need_dx=False)
+        return {"real": real_loss, "fake": fake_loss}, {"discriminator:real": real_seen, "discriminator:fake": fake_seen}
+
+
+class GeneratorLoss(Objective):
+    """mean generator(D(G(z))): the gradient passes through D, which does not learn from it."""
+
+    name, updates = "generator", ("generator",)
+
+    def __init__(self, game: Game) -> None:
+        self.game = game
+
+    draw = DiscriminatorLoss.draw
+
+    def __call__(
+        self,
+        model: GAN,
+        batch: Array,
+        noise: GANNoise,
+        *,
+        train: bool = True,
+        backward: bool = True,
+        scale: float = 1.0,
+        forwards: Forwards | None = None,
+    ) -> tuple[Terms, Forwards]:
+        G, D, key = model.generator, model.discriminator, noise.key
+        made = (forwards or {}).get("generator") or G.forward(noise.z, train=train, key=key.at("generator"))
+        fake, made_cache = made  # (N, ...)
+        logits, seen_cache = D.forward(fake, train=train, key=key.at("fake"))  # (N, 1)
+
+        loss, dlogits = self.game.generator(logits)
+        if backward:
+            dfake = D.backward(scale * dlogits, seen_cache, param_grads=False)
+            G.backward(dfake, made_cache, need_dx=False)
+        return {"generator": loss}, {"generator": made}
+
+
+class FeatureMatching(GeneratorLoss):
+    """|mean h(x) - mean h(G(z))|^2, h the features of D (Salimans et al. 2016, section 3.1): G matches what D looks at.
+
+    With d = mean h(x) - mean h(fake), (F,), each fake row's features receive dh = -2 d / N. Squared units of a feature.
+    """
+
+    def __call__(
+        self,
+        model: GAN,
+        batch: Array,
+        noise: GANNoise,
+        *,
+        train: bool = True,
+        backward: bool = True,
+        scale: float = 1.0,
+        forwards: Forwards | None = None,
+    ) -> tuple[Terms, Forwards]:
+        G, h, key = model.generator, model.discriminator.features, noise.key
+        made = (forwards or {}).get("generator") or G.forward(noise.z, train=train, key=key.at("generator"))
+        fake, made_cache = made  # (N, ...)
+        real_features, _ = h.forward(batch, train=train, key=key.at("real"))  # (N, F)
+        fake_features, seen_cache = h.forward(fake, train=train, key=key.at("fake"))  # (N, F)
+
+        apart = real_features.mean(0) - fake_features.mean(0)  # (F,)
+        if backward:
+            dh = np.broadcast_to(-2 * scale / len(fake) * apart, fake_features.shape)
+            dfake = h.backward(dh.astype(fake_features.dtype), seen_cache, param_grads=False)
+            G.backward(dfake, made_cache, need_dx=False)
+        return {"matching": (apart * apart).sum()}, {"generator": made}
