@@ -263,21 +263,23 @@ assert STEPS < FULL or areas["autoencoder"] > 0.9
 
 # %%
 matplotlib.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
-figure = Figure(figsize=(11, 11.5), layout="constrained")
+figure = Figure(figsize=(11, 9.2), layout="constrained")
 axes = figure.subplot_mosaic(
-    [["arrows", "rate", "scores"], ["rebuilt"] * 3, ["denoised"] * 3, ["strange"] * 3], height_ratios=(5, 3, 3, 2)
+    [["arrows", "rate", "scores"], ["rebuilt"] * 3, ["denoised"] * 3, ["strange"] * 3], height_ratios=(5, 2.4, 2.4, 1.7)
 )
 ticks = np.linspace(0.05, 0.95, 22, dtype=np.float32)
 grid = np.stack(np.meshgrid(ticks, ticks), -1).reshape(-1, 2)
 axes["arrows"].scatter(*spiral.T, s=1, color="#d1602d")
 axes["arrows"].quiver(*grid.T, *(plane.reconstruct(grid) - grid).T, color="#1f5fa8", angles="xy", scale_units="xy", scale=2)
-axes["arrows"].set(title=f"denoised - seen: cosine {cosine:.2f} to the gradient of log p", aspect="equal", xticks=[], yticks=[])
+axes["arrows"].set(title=f"denoised - seen (cosine {cosine:.2f})", aspect="equal", xticks=[], yticks=[])
 for (name, points), style in zip(curves.items(), ("o-", "s--"), strict=True):
     axes["rate"].plot([p.rate for p in points], [p.mse for p in points], style, ms=3, label=name)
 axes["rate"].set(title="16 codes of 1 to 8 bits", xlabel="bits per image", ylabel="mean squared error of a pixel", yscale="log")
 axes["rate"].legend(frameon=False)
 for part, name in ((~strange, "threes"), (strange, "the rest")):
-    axes["scores"].hist(scores["autoencoder"][part], 40, range=(0, 0.2), density=True, alpha=0.6, label=name)
+    axes["scores"].hist(
+        scores["autoencoder"][part], 40, range=(0, scores["autoencoder"].max()), density=True, alpha=0.6, label=name
+    )
 axes["scores"].set(title=f"error, trained on threes: AUROC {100 * areas['autoencoder']:.1f} %", xlabel="mean squared error")
 axes["scores"].legend(frameon=False)
 odd = np.flatnonzero(strange)[:20]
