@@ -72,8 +72,8 @@ class GAN(Model):
     """On images G 100-256-512-1024-784 with tanh, D 784-512-256-1; on points two layers of `hidden` units in both.
 
     `smoothing` lowers the real rows' label (losses.adversarial.game); `matching` trains G by FeatureMatching; `minibatch` is
-    the number of kernels of minibatch discrimination in D; `rate_ratio` is G's learning rate over D's (two time scales, Heusel
-    et al. 2017).
+    the number of kernels of minibatch discrimination in D, whose logits then depend on the size of the batch, so that held-out
+    losses are not those of training; `rate_ratio` is G's learning rate over D's (two time scales, Heusel et al. 2017).
     """
 
     name = "gan"
