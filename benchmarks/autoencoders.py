@@ -128,8 +128,8 @@ def anomaly(train: Dataset, test: Dataset, seeds: int, path: Path) -> dict[str, 
     x, done = images_of(test), {(run["method"], run["digit"], run["seed"]) for run in runs}
     for seed in range(seeds):
         for digit in range(10):
-            normal = Dataset(f"digit {digit}", train.images[np.equal(train.labels, digit)])
-            anomalous, seen = np.not_equal(test.labels, digit), images_of(normal)
+            normal = train.at(train.of_class(str(digit)))
+            anomalous, seen = ~test.of_class(str(digit)), images_of(normal)
             for method in (*ANOMALY, *(BASELINES if seed == 0 else ())):
                 if (method, digit, seed) in done:
                     continue
