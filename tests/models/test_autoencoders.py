@@ -5,7 +5,7 @@ import pytest
 
 from minigen import models
 from minigen.check import prove
-from minigen.data import Batches, DataError, Dataset, load
+from minigen.data import Batches, DataError, Dataset, Redrawn, load
 from minigen.metrics.pca import PCA, principal_angles
 from minigen.models.autoencoder import Autoencoder
 from minigen.models.conv_autoencoder import ConvAutoencoder
@@ -187,6 +187,10 @@ def test_data_by_class():
     whole = load("glyphs", rows=200)
     assert (data.images == whole.images[whole.of_class("3", "5")]).all()
     assert len(load("glyphs", rows=200, only=3)) == whole.of_class("3").sum()  # a number, as the command line makes of 3
+    anew = Redrawn("anew", whole.images, whole.labels, classes=whole.classes, draw=lambda epoch: whole.images + np.uint8(epoch))
+    kept = anew.at(anew.of_class("3"))
+    assert (kept.in_epoch(2).images == kept.images + np.uint8(2)).all()
+    assert len(kept.in_epoch(2)) == len(kept) == whole.of_class("3").sum()
     with pytest.raises(DataError, match="no class 'x'"):
         load("glyphs", rows=20, only="x")
     with pytest.raises(DataError, match="no classes"):
