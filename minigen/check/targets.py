@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import Any, NamedTuple, TypeAlias
 
+from ..layers.composite import Composite
 from ..layers.conv2d import Convolution
 from ..layers.layer import Layer
+from ..layers.wiring import Pair
 from .cases import CASES, LOSSES
 
 # The methods that hold derivatives and what follows from them; with the helpers that they call they are mutated.
@@ -44,6 +46,7 @@ def targets(files: Iterable[str] = ()) -> list[Target]:
     """Every function that holds derivatives in the modules of the cases, or in those named ("linear")."""
     wanted = tuple(files)
     modules = dict.fromkeys(base.__module__ for case in CASES for base in case.cls.__mro__ if issubclass(base, Layer))
+    modules[Pair.__module__] = None
     found: dict[tuple[str, str, str], dict[str, None]] = {}
     for module in modules:
         if module.startswith(LAYERS):
@@ -84,7 +87,7 @@ def _of_layers(module: types.ModuleType) -> Iterator[Found]:
 def _users(cls: type) -> tuple[str, ...]:
     """The cases whose layer is of this class, itself first; every composite for what is no layer (pairs on their way back)."""
     if not issubclass(cls, Layer):
-        return tuple(c.name for c in CASES if any(base.__module__ == cls.__module__ for base in c.cls.__mro__))
+        return tuple(case.name for case in CASES if issubclass(case.cls, Composite))
     own = [case for case in CASES if issubclass(case.cls, cls)]
     return tuple(case.name for case in sorted(own, key=lambda case: case.cls is not cls))
 

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ..random import Key
-from .composite import Composite, Sequential, There
+from .composite import Composite, Sequential
 from .layer import Cache, Layer, StaleCacheError
 from .params import Params
 from .tree import Tree
+from .wiring import There
 
 
 class Bijection(Layer):
