@@ -40,7 +40,7 @@ class Health(NamedTuple):
 class Verdict(NamedTuple):
     """What is to be said of a game."""
 
-    word: str  # "balanced", "discriminator saturated", "collapse suspected" or "discriminator too weak"
+    word: str  # "balanced", "not there yet", "discriminator saturated", "discriminator too weak" or "collapse suspected"
     why: str  # the evidence
 
     def __str__(self) -> str:
@@ -86,10 +86,11 @@ def verdict(found: Health, losses: Mapping[str, Sequence[float]]) -> Verdict:
         return Verdict("collapse suspected", f"{missed}; {told}; {seen}")
     if found.told_apart >= SATURATED:
         return Verdict("discriminator saturated", f"{told}, so its gradient teaches little; {seen}")
-    if found.told_apart <= GUESSING and found.coverage < COLLAPSE:
-        return Verdict(
-            "discriminator too weak", f"{told}, though {1 - found.coverage:.0%} of the data have no sample near; {seen}"
-        )
+    if found.coverage < COLLAPSE:
+        missed = f"{1 - found.coverage:.0%} of the data have no sample near"
+        if found.told_apart <= GUESSING:
+            return Verdict("discriminator too weak", f"{told}, though {missed}; {seen}")
+        return Verdict("not there yet", f"{missed}, and the discriminator knows: {told}; {seen}")
     return Verdict("balanced", f"{told}; {found.coverage:.0%} of the data have a sample near; {seen}")
 
 

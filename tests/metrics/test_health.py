@@ -56,6 +56,11 @@ def test_a_discriminator_that_guesses_at_bad_samples_is_too_weak():
     assert judged(LIKE_REAL * 3) == "discriminator too weak"
 
 
+def test_bad_samples_that_are_told_apart_are_no_balance():
+    """D is right most of the time, but not always: there is something to learn for both."""
+    assert judged(LIKE_REAL * 3, GUESSES[0] + 1, GUESSES[1]) == "not there yet"
+
+
 def test_equal_logits_are_guesses():
     assert health(REAL, LIKE_REAL, np.zeros((N, 1)), np.zeros((N, 1))).told_apart == 0.5
 
