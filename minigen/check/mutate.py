@@ -20,7 +20,7 @@ import textwrap
 import time
 import types
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import cache
@@ -168,9 +168,9 @@ def _limited(seconds: float) -> Iterator[None]:
 # ---- all of them
 
 
-def run(files: Iterable[str] = (), processes: int = 2) -> list[Outcome]:
+def run(names: Sequence[str] = (), processes: int = 2) -> list[Outcome]:
     """The outcome of every mutant of every target."""
-    work = targets(files)
+    work = targets(names)
     if processes <= 1:
         return [one for target in work for one in outcomes(target)]
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
@@ -180,12 +180,15 @@ def run(files: Iterable[str] = (), processes: int = 2) -> list[Outcome]:
 def main(arguments: list[str] | None = None) -> int:
     """The command line; the exit status is the number of survivors, at most 100."""
     parser = argparse.ArgumentParser(prog="python -m minigen.check.mutate", description=__doc__.partition("\n")[0])
-    parser.add_argument("files", nargs="*", help="files of minigen/layers or minigen/losses, without .py; all by default")
+    parser.add_argument("names", nargs="*", help="layers (GroupNorm) or files (group_norm, likelihood); all by default")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--verbose", action="store_true", help="every mutant, and what killed it")
     options = parser.parse_args(arguments)
     start = time.perf_counter()
-    found = run(options.files, options.processes)
+    try:
+        found = run(options.names, options.processes)
+    except ValueError as error:
+        parser.error(str(error))
     counts: dict[str, list[int]] = {}
     for one in found:
         count = counts.setdefault(one.target, [0, 0])

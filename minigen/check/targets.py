@@ -6,7 +6,7 @@ import ast
 import inspect
 import textwrap
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, TypeAlias
 
@@ -42,9 +42,11 @@ class Target(NamedTuple):
         return ".".join(part for part in (self.module.removeprefix("minigen."), self.owner, self.name) if part)
 
 
-def targets(files: Iterable[str] = ()) -> list[Target]:
-    """Every function that holds derivatives in the modules of the cases, or in those named ("linear")."""
-    wanted = tuple(files)
+def targets(names: Sequence[str] = ()) -> list[Target]:
+    """Every function that holds derivatives in the modules of the cases, or those of the classes and files named.
+
+    A name is a class ("GroupNorm") or a file ("group_norm"). Raises ValueError where a name has nothing to break.
+    """
     modules = dict.fromkeys(base.__module__ for case in CASES for base in case.cls.__mro__ if issubclass(base, Layer))
     modules[Pair.__module__] = None
     found: dict[tuple[str, str, str], dict[str, None]] = {}
@@ -60,7 +62,17 @@ def targets(files: Iterable[str] = ()) -> list[Target]:
         for name, thing in vars(definition).items():
             if inspect.isfunction(thing) and thing.__module__ == definition.__name__ and not _is_guard(name):
                 found[definition.__name__, "", name] = dict.fromkeys(cases)
-    return [Target(*where, tuple(users)) for where, users in found.items() if not wanted or _file(where[0]) in wanted]
+    everything = [Target(*where, tuple(users)) for where, users in found.items()]
+    modules_of_cases = {case.cls.__name__: case.cls.__module__ for case in CASES}
+    files = [_file(modules_of_cases.get(name, name)) for name in names]
+    known = {_file(target.module) for target in everything}
+    for name, file in zip(names, files, strict=True):
+        if file not in known:
+            raise ValueError(
+                f"{name!r}: nothing to break. Either there is no such layer or file, or it has no row yet in the table of "
+                f"cases, minigen/check/layer_cases.py. There is {', '.join(sorted(known))}"
+            )
+    return [target for target in everything if not files or _file(target.module) in files]
 
 
 def _file(module: str) -> str:

@@ -78,6 +78,15 @@ def test_command_line(capsys):
     assert "mutants" in out
 
 
-@pytest.mark.parametrize("name", ["nothing"])
-def test_unknown_file_breaks_nothing(name):
-    assert run([name], processes=1) == []
+def test_a_class_is_as_good_a_name_as_its_file():
+    assert targets(["Linear"]) == targets(["linear"]) != []
+
+
+@pytest.mark.parametrize("name", ["nothing", "minigen/layers/linear.py", "GLU"])
+def test_a_name_with_nothing_to_break_is_an_error(name, capsys):
+    with pytest.raises(ValueError, match=r"layer_cases\.py\. There is .*linear"):
+        run([name], processes=1)
+    with pytest.raises(SystemExit) as stopped:
+        main([name])
+    assert stopped.value.code == 2
+    assert "nothing to break" in capsys.readouterr().err
