@@ -20,7 +20,10 @@ def convolutions(draw):
     """x's shape, w's shape and the keywords of a convolution whose kernel fits."""
     size = st.sampled_from((1, 2, 3, 5, 7, 8, 9, 13))
     n, h, w = draw(st.sampled_from((1, 2, 3))), draw(size), draw(size)
-    c, m = draw(st.sampled_from((1, 2, 3, 16, 17, 33, 48))), draw(st.sampled_from((1, 3, 5, 16, 17, 31, 32, 33, 48, 64, 65, 96)))
+    c, m = (
+        draw(st.sampled_from((1, 2, 3, 16, 17, 33, 48))),
+        draw(st.sampled_from((1, 3, 5, 16, 17, 31, 32, 33, 48, 64, 65, 96))),
+    )
     pair = lambda low, high: st.one_of(st.integers(low, high), st.tuples(st.integers(low, high), st.integers(low, high)))
     kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
     keywords = {"stride": draw(pair(1, 3)), "padding": draw(pair(0, 3)), "dilation": draw(pair(1, 3))}
