@@ -58,13 +58,13 @@ def vae(peer: Any) -> Pair:
 
 def gan(peer: Any) -> Pair:
     """100-256-512-1024-784 against 784-512-256-1."""
-    model = GAN((784,), Key(0))
+    model = GAN((28, 28, 1), Key(0))
     G, D = peer.networks["generator"], peer.networks["discriminator"]
     for theirs, ours in zip((G[0], G[2], G[4], G[6]), ("0", "2", "4", "out"), strict=True):
         copy_linear(theirs, sub(model.generator, ours))
-    for theirs, ours in zip((D[0], D[2], D[4]), ("hidden1", "hidden2", "out"), strict=True):
+    for theirs, ours in zip((D[0], D[2], D[4]), ("features.hidden.0", "features.hidden.2", "out"), strict=True):
         copy_linear(theirs, sub(model.discriminator, ours))
-    return game(peer, model, peer.batch.numpy())
+    return game(peer, model, peer.batch.numpy().reshape(-1, 28, 28, 1))
 
 
 def dcgan(peer: Any) -> Pair:
@@ -75,8 +75,8 @@ def dcgan(peer: Any) -> Pair:
     sub(model.generator, "dense").params["W"][...] = dense.reshape(100, -1)
     copy_conv(G[4], sub(model.generator, "conv1"))
     copy_conv(G[7], sub(model.generator, "conv2"))
-    copy_conv(D[0], sub(model.discriminator, "conv1"))
-    copy_conv(D[2], sub(model.discriminator, "conv2"))
+    copy_conv(D[0], sub(model.discriminator, "features.conv1"))
+    copy_conv(D[2], sub(model.discriminator, "features.conv2"))
     out = D[6].weight.detach().numpy().reshape(128, 7, 7).transpose(1, 2, 0)  # (7, 7, 128)
     sub(model.discriminator, "out").params["W"][...] = out.reshape(-1, 1)
     sub(model.discriminator, "out").params["b"][...] = D[6].bias.detach().numpy()
@@ -101,9 +101,9 @@ def game(peer: Any, model: GAN, batch: Any) -> Pair:
 PAIRS: dict[str, Callable[[Any], Pair]] = {"vae": vae, "gan": gan, "dcgan": dcgan}
 
 
-def sub(network: Any, name: str) -> Any:
-    """A layer of a Sequential."""
-    return network[name]
+def sub(network: Any, path: str) -> Any:
+    """A layer of a network, by its path."""
+    return dict(network.walk())[path]
 
 
 class Steps:
