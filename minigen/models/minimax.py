@@ -15,7 +15,7 @@ import numpy as np
 from ..backend import Array
 from ..losses.adversarial import Game
 from ..random import Key
-from .objective import Forwards, Objective, Terms
+from .objective import Forwarder, Forwards, Objective, Terms
 
 if TYPE_CHECKING:
     from .gan import GAN
@@ -50,18 +50,17 @@ class DiscriminatorLoss(Objective):
         scale: float = 1.0,
         forwards: Forwards | None = None,
     ) -> tuple[Terms, Forwards]:
-        D, key, known = model.discriminator, noise.key, forwards or {}
-        fake, _ = known.get("generator") or model.generator.forward(noise.z, train=train, key=key.at("generator"))
-        real_seen = known.get("discriminator:real") or D.forward(batch, train=train, key=key.at("real"))
-        fake_seen = known.get("discriminator:fake") or D.forward(fake, train=train, key=key.at("fake"))
-        (real_logits, real_cache), (fake_logits, fake_cache) = real_seen, fake_seen  # (N, 1), (N, 1)
+        forward, D = Forwarder(model, forwards, train=train, key=noise.key), model.discriminator
+        fake, _ = forward("generator", noise.z)  # (N, ...)
+        real_logits, real_cache = forward("discriminator:real", batch)  # (N, 1)
+        fake_logits, fake_cache = forward("discriminator:fake", fake)  # (N, 1)
 
         real_loss, dreal = self.game.real(real_logits)
         fake_loss, dfake = self.game.fake(fake_logits)
         if backward:
             D.backward(scale * dreal, real_cache, need_dx=False)
             D.backward(scale * dfake, fake_cache, need_dx=False)
-        return {"real": real_loss, "fake": fake_loss}, {"discriminator:real": real_seen, "discriminator:fake": fake_seen}
+        return {"real": real_loss, "fake": fake_loss}, forward.made(self.updates)
 
 
 class GeneratorLoss(Objective):
@@ -85,16 +84,15 @@ class GeneratorLoss(Objective):
         scale: float = 1.0,
         forwards: Forwards | None = None,
     ) -> tuple[Terms, Forwards]:
-        G, D, key = model.generator, model.discriminator, noise.key
-        made = (forwards or {}).get("generator") or G.forward(noise.z, train=train, key=key.at("generator"))
-        fake, made_cache = made  # (N, ...)
-        logits, seen_cache = D.forward(fake, train=train, key=key.at("fake"))  # (N, 1)
+        forward = Forwarder(model, forwards, train=train, key=noise.key)
+        fake, made_cache = forward("generator", noise.z)  # (N, ...)
+        logits, seen_cache = forward("discriminator:fake", fake)  # (N, 1)
 
         loss, dlogits = self.game.generator(logits)
         if backward:
-            dfake = D.backward(scale * dlogits, seen_cache, param_grads=False)
-            G.backward(dfake, made_cache, need_dx=False)
-        return {"generator": loss}, {"generator": made}
+            dfake = model.discriminator.backward(scale * dlogits, seen_cache, param_grads=False)
+            model.generator.backward(dfake, made_cache, need_dx=False)
+        return {"generator": loss}, forward.made(self.updates)
 
 
 class FeatureMatching(GeneratorLoss):
