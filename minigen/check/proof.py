@@ -177,20 +177,23 @@ class _Numeric:
 
 
 def check_model(
-    name: str, *, rows: int = 4, seed: int = 0, objectives: Iterable[str] | None = None, **options: Any
+    name: str, *, rows: int | None = None, seed: int = 0, objectives: Iterable[str] | None = None, **options: Any
 ) -> list[Row]:
-    """`prove` on a model of minigen at its real size (`options` change it), with the first `rows` rows of its built-in data.
+    """`prove` on a model of minigen with the first rows of its built-in data.
 
-    Raises ValueError where there is no such model, ProofError where a gradient is wrong.
+    It is proved at its real size, or at the one that its recipe has for the proof: every kind of layer, fewer and narrower.
+    `rows` and `options` change that. Raises ValueError where there is no such model, ProofError where a gradient is wrong.
     """
     from .. import data, models
 
     cls = models.find(name)
     built_in = {row["name"] for row in data.describe() if row["built_in"]}
     chosen = next((n for n in cls.recipe.data if n in built_in), "glyphs")
-    split = data.load(chosen)
+    proof = cls.recipe.proof
+    split = data.load(chosen, **proof.get("data_options", {}))
     key = Key(seed).at("check", name)
     model: Any = cls
-    model = model(split.shape, key.at("model"), np.float64, **{**cls.recipe.options, **options})
+    model = model(split.shape, key.at("model"), np.float64, **{**cls.recipe.options, **proof.get("options", {}), **options})
+    rows = rows or proof.get("rows", 4)
     batch = next(data.Batches(split, rows, key.at("batch"), dtype=np.float64))
     return prove(model, model.batch_of(batch), key.at("proof"), objectives=objectives)
