@@ -15,12 +15,13 @@ from ..layers.layer import Layer
 from ..layers.linear_map import LinearMap
 from ..losses import likelihood
 from .case import SMALL, Case, LossCase, Sizes
+from .diffusion_cases import DIFFUSION_CASES
 from .image_cases import IMAGE_CASES
 from .layer_cases import LAYER_CASES
 from .loss_cases import LOSSES
 
 ABSTRACT = (Layer, Composite, Bijection, Elementwise, Convolution, LinearMap)  # what only subclasses can do
-CASES = LAYER_CASES + IMAGE_CASES
+CASES = LAYER_CASES + IMAGE_CASES + DIFFUSION_CASES
 
 
 def layer_classes() -> list[type[Layer]]:

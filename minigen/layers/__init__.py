@@ -5,6 +5,7 @@ from .attention import MultiHeadAttention, ScaledDotProduct
 from .augment import Brightness, Contrast, Cutout, RandomCrop, RandomFlip, RandomShift, Saturation
 from .batch_norm import BatchNorm
 from .bijection import Bijection, Chain
+from .channel_shift import ChannelShift
 from .combine import Concatenate, Split, Sum
 from .composite import Composite, NotFiniteError, Residual, Sequential, watch
 from .conv1d import Conv1d
@@ -26,6 +27,7 @@ from .shape import Flatten, Reshape
 from .softmax import Softmax
 from .spectral_norm import SpectralNorm
 from .squeeze import DepthToSpace, SpaceToDepth, Squeeze
+from .time_embedding import TimeEmbedding
 from .upsample import BilinearUpsample, NearestUpsample
 from .vector import Spec
 from .weight_norm import WeightNorm
@@ -40,6 +42,7 @@ __all__ = [
     "BilinearUpsample",
     "Brightness",
     "Chain",
+    "ChannelShift",
     "Composite",
     "Concatenate",
     "Contrast",
@@ -92,6 +95,7 @@ __all__ = [
     "StaleCacheError",
     "Sum",
     "Tanh",
+    "TimeEmbedding",
     "Unembedding",
     "WeightNorm",
     "watch",

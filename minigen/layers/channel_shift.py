@@ -1,0 +1,39 @@
+"""ChannelShift: one number a row and channel, added at every position: how a time enters a network of images.
+
+    y_npc = x_npc + s_nc            back: dx = dy, ds_nc = sum over positions p of dy_npc
+
+N batch, C channels; "..." the positions: H, W of an image, T of a sequence, or none.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..backend import Array, Shape
+from .linear_map import LinearMap
+
+
+class ChannelShiftCache(NamedTuple):
+    shape: Shape  # of x
+
+
+class ChannelShift(LinearMap):
+    """x (N, ..., C), s (N, C) -> x + s, (N, ..., C). Raises ValueError where s is not (N, C)."""
+
+    def fix(self, x: tuple[Array, Array]) -> ChannelShiftCache:  # type: ignore[override]
+        there, shift = x[0].shape, x[1].shape
+        if len(there) < 2 or shift != (there[0], there[-1]):
+            raise ValueError(f"ChannelShift got x of shape {there} and s of shape {shift}: it takes (N, ..., C) and (N, C)")
+        return ChannelShiftCache(there)
+
+    def there(self, x: tuple[Array, Array], cache: ChannelShiftCache) -> Array:  # type: ignore[override]
+        y: Array = x[0] + x[1].reshape(spread(cache.shape))
+        return y
+
+    def back(self, dy: Array, cache: ChannelShiftCache) -> tuple[Array, Array]:  # type: ignore[override]
+        return dy, dy.sum(tuple(range(1, len(cache.shape) - 1)))
+
+
+def spread(shape: Shape) -> Shape:
+    """(N, ..., C) -> (N, 1 ..., C)."""
+    return shape[0], *(1,) * (len(shape) - 2), shape[-1]
