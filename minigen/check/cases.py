@@ -10,18 +10,25 @@ from .. import layers
 from ..layers.bijection import Bijection
 from ..layers.composite import Composite
 from ..layers.conv2d import Convolution
+from ..layers.coupling import Transform
 from ..layers.elementwise import Elementwise
 from ..layers.layer import Layer
 from ..layers.linear_map import LinearMap
 from ..losses import likelihood
 from .case import SMALL, Case, LossCase, Sizes
+from .coupling_cases import COUPLING_CASES
 from .diffusion_cases import DIFFUSION_CASES
 from .image_cases import IMAGE_CASES
 from .layer_cases import LAYER_CASES
 from .loss_cases import LOSSES
 
-ABSTRACT = (Layer, Composite, Bijection, Elementwise, Convolution, LinearMap)  # what only subclasses can do
-CASES = LAYER_CASES + IMAGE_CASES + DIFFUSION_CASES
+ABSTRACT = (Layer, Composite, Bijection, Elementwise, Convolution, LinearMap, Transform)  # what only subclasses can do
+CASES = (
+    *LAYER_CASES,
+    *IMAGE_CASES,
+    *COUPLING_CASES,
+    *DIFFUSION_CASES,
+)
 
 
 def layer_classes() -> list[type[Layer]]:

@@ -10,6 +10,7 @@ from .combine import Concatenate, Split, Sum
 from .composite import Composite, NotFiniteError, Residual, Sequential, watch
 from .conv1d import Conv1d
 from .conv2d import Conv2d, ConvTranspose2d
+from .coupling import Affine, AffineCoupling, Coupling, Transform
 from .dropout import Dropout
 from .elementwise import Elementwise, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from .embedding import Embedding, Unembedding
@@ -20,6 +21,7 @@ from .layer import Layer, StaleCacheError
 from .layer_norm import LayerNorm
 from .linear import Linear
 from .linear_map import LinearMap
+from .masks import Halves, Join, Mask, Masked, channel_halves, checkerboard
 from .minibatch import MinibatchDiscrimination, MinibatchStd
 from .params import Params
 from .pooling import AveragePool2d, GlobalAveragePool, MaxPool2d
@@ -36,6 +38,8 @@ __all__ = [
     "ELU",
     "GELU",
     "SELU",
+    "Affine",
+    "AffineCoupling",
     "AveragePool2d",
     "BatchNorm",
     "Bijection",
@@ -49,6 +53,7 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "ConvTranspose2d",
+    "Coupling",
     "Cutout",
     "DepthToSpace",
     "Dropout",
@@ -58,13 +63,17 @@ __all__ = [
     "Flatten",
     "GlobalAveragePool",
     "GroupNorm",
+    "Halves",
     "InnerProduct",
     "InstanceNorm",
+    "Join",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LinearMap",
+    "Mask",
+    "Masked",
     "MaxPool2d",
     "MinibatchDiscrimination",
     "MinibatchStd",
@@ -96,7 +105,10 @@ __all__ = [
     "Sum",
     "Tanh",
     "TimeEmbedding",
+    "Transform",
     "Unembedding",
     "WeightNorm",
+    "channel_halves",
+    "checkerboard",
     "watch",
 ]
