@@ -21,6 +21,7 @@ from .diffusion_cases import DIFFUSION_CASES
 from .image_cases import IMAGE_CASES
 from .layer_cases import LAYER_CASES
 from .loss_cases import LOSSES
+from .sequence_cases import SEQUENCE_CASES
 
 ABSTRACT = (Layer, Composite, Bijection, Elementwise, Convolution, LinearMap, Transform)  # what only subclasses can do
 CASES = (
@@ -28,6 +29,7 @@ CASES = (
     *IMAGE_CASES,
     *COUPLING_CASES,
     *DIFFUSION_CASES,
+    *SEQUENCE_CASES,
 )
 
 

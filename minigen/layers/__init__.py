@@ -15,6 +15,7 @@ from .dropout import Dropout
 from .elementwise import Elementwise, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from .embedding import Embedding, Unembedding
 from .equalised import EqualisedRate
+from .gated import GatedUnit
 from .group_norm import GroupNorm, InstanceNorm
 from .inner_product import InnerProduct
 from .layer import Layer, StaleCacheError
@@ -61,6 +62,7 @@ __all__ = [
     "Embedding",
     "EqualisedRate",
     "Flatten",
+    "GatedUnit",
     "GlobalAveragePool",
     "GroupNorm",
     "Halves",
