@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..backend import Array, Shape, empty, zeros
 from ..kernels import conv2d
 from ..kernels.conv2d.geometry import Pair
@@ -132,9 +134,12 @@ class Conv1d(Convolution):
         return Ring(zeros((self.reach + 1, batch, self.inputs), W.dtype, like=W))
 
     def advance(self, x_t: Array, memory: Any) -> Array:
-        w, length = self.weights(), self.reach + 1
-        memory.last[memory.t % length] = x_t
-        seen = memory.last[[(memory.t - self.reach + i * self.dilation) % length for i in range(self.kernel)]]  # (k, N, C)
-        y_t = conv2d.forward(seen.swapaxes(0, 1)[:, None], w.W[None], groups=self.at["groups"])[:, 0, 0]
+        w, last, length = self.weights(), memory.last, self.reach + 1
+        last[memory.t % length] = x_t
+        seen = [last[(memory.t - self.reach + i * self.dilation) % length] for i in range(self.kernel)]  # k of (N, C)
         memory.t += 1
+        if (groups := self.at["groups"]) > 1:
+            y_t = conv2d.forward(np.stack(seen, 1)[:, None], w.W[None], groups=groups)[:, 0, 0]
+        else:
+            y_t = sum(x @ W for x, W in zip(seen, w.W, strict=True))
         return y_t + w.b if self.bias else y_t

@@ -96,6 +96,10 @@ class Linear(Layer):
             dx_dot += self._product(dy, w_dot.W, transpose=True)
         return self._product(dy, w.W, transpose=True), dx_dot
 
+    def advance(self, x_t: Array, memory: None) -> Array:
+        w = self.weights()  # a few rows at a time: there is nothing to gain from a kernel, and a cache has no use
+        return x_t @ w.W + w.b if self.bias else x_t @ w.W
+
     @staticmethod
     def _product(x: Array, W: Array, transpose: bool = False) -> Array:
         y = matmul(rows(x), W, transpose_b=transpose)
