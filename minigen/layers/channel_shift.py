@@ -33,7 +33,7 @@ class ChannelShift(LinearMap):
     def stream(self, batch: int) -> None:
         return None  # the shift is the same at every position
 
-    def advance(self, x_t: tuple[Array, Array], memory: None) -> Array:  # type: ignore[override]
+    def advance(self, x_t: tuple[Array, Array], memory: None) -> Array:
         return x_t[0] + x_t[1]
 
     def back(self, dy: Array, cache: ChannelShiftCache) -> tuple[Array, Array]:  # type: ignore[override]
