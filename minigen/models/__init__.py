@@ -19,6 +19,7 @@ _MODELS = {
     "gan": "gan:GAN",
     "dcgan": "dcgan:DCGAN",
     "unrolled_gan": "unrolled_gan:UnrolledGAN",
+    "realnvp": "realnvp:RealNVP",
 }
 
 
