@@ -7,7 +7,7 @@ import sys
 import pytest
 from PIL import Image
 
-from minigen import __version__, check, models
+from minigen import __version__, check, data, models
 from minigen.check import ProofError, Row
 from minigen.random import Key
 
@@ -70,7 +70,8 @@ def test_list_json_is_stable(minigen):
 @pytest.mark.parametrize("name", models.names())
 def test_the_recipe_names_the_objectives_that_the_model_has(name):
     cls = models.find(name)
-    model = cls((28, 28, 1), Key(0), **cls.recipe.options)
+    shape = next(row["shape"] for row in data.describe() if row["name"] == cls.recipe.data[0])
+    model = cls(shape, Key(0), **cls.recipe.options)
     assert cls.recipe.objectives == tuple(objective.name for objective in model.objectives)
 
 
