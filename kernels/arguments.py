@@ -15,15 +15,19 @@ def same_kind(operation: str, **arrays: Any) -> np.dtype[Any]:
     Real beside complex is allowed, since the complex step sends complex weights past real data; float32 beside float64 is not:
     it would silently leave the precision that the caller chose.
     """
+    found = list(arrays.values())
+    dtype, device = found[0].dtype, device_of(found[0])
+    if dtype.kind in "fc" and all(x.dtype == dtype and device_of(x) == device for x in found):
+        return dtype  # nearly always: what follows is for complex beside real, and for errors
     described = ", ".join(f"{name} {x.dtype}" for name, x in arrays.items())
-    if any(x.dtype.kind not in "fc" for x in arrays.values()):
+    if any(x.dtype.kind not in "fc" for x in found):
         raise TypeError(f"{operation}: needs floating-point arrays, got {described}: convert with x.astype(np.float32)")
-    if len({real_dtype(x.dtype) for x in arrays.values()}) > 1:
+    if len({real_dtype(x.dtype) for x in found}) > 1:
         raise TypeError(f"{operation}: mixed precisions, {described}: convert one with x.astype(other.dtype)")
-    if len({device_of(x) for x in arrays.values()}) > 1:
+    if len({device_of(x) for x in found}) > 1:
         places = ", ".join(f"{name} on {device_of(x)}" for name, x in arrays.items())
         raise TypeError(f"{operation}: arrays on different devices, {places}: move one with backend.to_device")
-    return np.result_type(*(x.dtype for x in arrays.values()))
+    return np.result_type(*(x.dtype for x in found))
 
 
 def check_ndim(operation: str, ndim: int, **arrays: Any) -> None:

@@ -16,6 +16,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,11 @@ def rungs(mode: str) -> Iterator[None]:
         _mode = before
 
 
+@cache
+def _module(folder: str, name: str) -> Any:
+    return importlib.import_module(f".{name}", folder)
+
+
 @dataclass(frozen=True)
 class Ladder:
     """The rungs of one operation: modules beside each other in its folder, plainest first, with equal signatures."""
@@ -59,7 +65,7 @@ class Ladder:
 
     def load(self, name: str) -> Any:
         """The module of one rung; the first Numba rung that is loaded opens the thread pool."""
-        return importlib.import_module(f".{name}", self.folder)
+        return _module(self.folder, name)
 
     def choose(self, work: int, *arrays: Any) -> Any:
         """The module of the rung that is to work on `arrays`."""

@@ -41,23 +41,38 @@ class _Words(NamedTuple):
 
 
 class Key:
-    """An immutable source of random numbers. Equal keys draw equal numbers; `at` makes children that are independent."""
+    """An immutable source of random numbers. Equal keys draw equal numbers; `at` makes children that are independent.
 
-    __slots__ = ("words",)
-    words: _Words
+    A child's words are computed when they are first needed: most keys are handed to layers that draw nothing.
+    """
+
+    __slots__ = ("_origin", "_words")
+    _words: _Words | None
+    _origin: tuple[Key, str | int]  # parent and name, of a child whose words nobody has needed yet
 
     def __init__(self, seed: int) -> None:
         """The root key of `seed`, an integer of at most 64 bits."""
         if not 0 <= seed < 1 << 64:
             raise ValueError(f"seed {seed} is outside 0 .. 2^64 - 1")
-        object.__setattr__(self, "words", _Words(seed & 0xFFFFFFFF, seed >> 32, 0, 0))
+        object.__setattr__(self, "_words", _Words(seed & 0xFFFFFFFF, seed >> 32, 0, 0))
 
     @classmethod
     def from_words(cls, words: tuple[int, int, int, int]) -> Key:
         """The key of four 32-bit words, as `key.words` gives them (a checkpoint stores these)."""
         key = object.__new__(cls)
-        object.__setattr__(key, "words", _Words(*(int(w) for w in words)))
+        object.__setattr__(key, "_words", _Words(*(int(w) for w in words)))
         return key
+
+    @property
+    def words(self) -> _Words:
+        """The 128 bits, as four 32-bit words."""
+        if self._words is None:
+            parent, name = self._origin
+            object.__setattr__(self, "_words", _child(parent.words, name))
+            object.__delattr__(self, "_origin")
+        words = self._words
+        assert words is not None
+        return words
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError("a Key is immutable: make another one with key.at(name)")
@@ -80,19 +95,11 @@ class Key:
         """The child at a path of names and numbers; `key.at("a", 1)` is `key.at("a").at(1)`."""
         key = self
         for name in path:
-            key = key._child(name)
+            child = object.__new__(Key)
+            object.__setattr__(child, "_words", None)
+            object.__setattr__(child, "_origin", (key, name if isinstance(name, str) else int(name)))
+            key = child
         return key
-
-    def _child(self, name: str | int) -> Key:
-        if isinstance(name, str):
-            number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
-            use = _CHILD_OF_STR
-        else:
-            number, use = int(name) & 0xFFFFFFFFFFFFFFFF, _CHILD_OF_INT
-        k0, k1, c2, c3 = self.words
-        counter = (number & 0xFFFFFFFF, number >> 32, c2, c3)
-        scalars = tuple(np.uint64(word) for word in counter)
-        return Key.from_words(philox(scalars, (k0 ^ use[0], k1 ^ use[1])))  # type: ignore[arg-type]
 
     def split(self, n: int = 2) -> tuple[Key, ...]:
         """The children 0 .. n - 1."""
@@ -142,6 +149,17 @@ class Key:
         words = self.bits((n, 2)).astype(np.uint64)
         order: Array = np.argsort((words[:, 0] << _32) | words[:, 1], kind="stable")
         return order
+
+
+def _child(words: _Words, name: str | int) -> _Words:
+    """The words of the child called `name`."""
+    if isinstance(name, str):
+        number, use = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little"), _CHILD_OF_STR
+    else:
+        number, use = name & 0xFFFFFFFFFFFFFFFF, _CHILD_OF_INT
+    k0, k1, c2, c3 = words
+    counter = tuple(np.uint64(word) for word in (number & 0xFFFFFFFF, number >> 32, c2, c3))
+    return _Words(*map(int, philox(counter, (k0 ^ use[0], k1 ^ use[1]))))  # type: ignore[arg-type]
 
 
 def _as_shape(shape: int | Shape) -> Shape:

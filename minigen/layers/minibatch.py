@@ -112,8 +112,8 @@ class MinibatchStd(Layer):
 
 class MinibatchDiscriminationCache(NamedTuple):
     x: Array  # (N, A)
-    k: Array  # (N, N, B)
-    sign: Array  # (N, N, B, E), which is constant between the kinks of |m_i - m_j|
+    k: Array  # (B, N, N)
+    sign: Array  # (B, E, N, N), which is constant between the kinks of |m_i - m_j|
     w: Weights | None  # W (A, B E)
 
 
@@ -137,10 +137,10 @@ class MinibatchDiscrimination(Layer):
                 f"(N, {self.inputs}), with rows"
             )
         w = self.weights()
-        apart = self._apart(matmul(x, w.W))  # (N, N, B, E)
+        apart = self._apart(matmul(x, w.W))  # (B, E, N, N)
         sign = np.sign(apart.real)
-        k = np.exp(-(sign * apart).sum(3))  # (N, N, B)
-        return np.concatenate((x, k.sum(1)), 1), MinibatchDiscriminationCache(x, k, sign, w)
+        k = np.exp(-(sign * apart).sum(1))  # (B, N, N)
+        return np.concatenate((x, k.sum(2).T), 1), MinibatchDiscriminationCache(x, k, sign, w)
 
     def backward(
         self, dy: Array, cache: MinibatchDiscriminationCache, *, need_dx: bool = True, param_grads: bool = True
@@ -159,8 +159,8 @@ class MinibatchDiscrimination(Layer):
         m_dot = matmul(x_dot, w.W)
         if w_dot:
             m_dot += matmul(cache.x, w_dot.W)
-        k_dot = -cache.k * (cache.sign * self._apart(m_dot)).sum(3)
-        return np.concatenate((x_dot, k_dot.sum(1)), 1), MinibatchDiscriminationCache(x_dot, k_dot, cache.sign, w_dot)
+        k_dot = -cache.k * (cache.sign * self._apart(m_dot)).sum(1)
+        return np.concatenate((x_dot, k_dot.sum(2).T), 1), MinibatchDiscriminationCache(x_dot, k_dot, cache.sign, w_dot)
 
     def backward_jvp(
         self,
@@ -188,16 +188,17 @@ class MinibatchDiscrimination(Layer):
         return dy[:, : self.inputs] + matmul(dm, w.W, transpose_b=True), dx_dot
 
     def _apart(self, m: Array) -> Array:
-        """m (N, B E) -> m_i - m_j (N, N, B, E)."""
-        m = m.reshape(len(m), self.kernels, self.dims)
-        return m[:, None] - m[None]
+        """m (N, B E) -> m_i - m_j (B, E, N, N): the pairs last, where NumPy's loops are long."""
+        m = m.T.copy().reshape(self.kernels, self.dims, len(m))
+        return m[..., :, None] - m[..., None, :]
 
     def _both(self, dy: Array) -> Array:
-        """dy (N, A + B) -> do_i + do_j (N, N, B)."""
-        do = dy[:, self.inputs :]
-        return do[:, None] + do[None]
+        """dy (N, A + B) -> do_i + do_j (B, N, N)."""
+        do = dy[:, self.inputs :].T.copy()
+        return do[:, :, None] + do[:, None, :]
 
     @staticmethod
     def _points(dk: Array, sign: Array) -> Array:
         """dm (N, B E): -sum over j of dk_ij sign_ij."""
-        return -(dk[..., None] * sign).sum(1).reshape(len(dk), -1)
+        dm = -(dk[:, None] * sign).sum(3)  # (B, E, N)
+        return dm.reshape(-1, dm.shape[-1]).T.copy()
