@@ -14,6 +14,8 @@ import torch
 
 from benchmarks import torch_steps
 from minigen.models.dcgan import DCGAN
+from minigen.models.ddpm import DDPM
+from minigen.models.denoising import DenoisingNoise
 from minigen.models.gan import GAN, GANNoise
 from minigen.models.model import Model
 from minigen.models.objective import total
@@ -98,7 +100,43 @@ def game(peer: Any, model: GAN, batch: Any) -> Pair:
     return Pair(model, peer, Steps(model, batch), first_losses)
 
 
-PAIRS: dict[str, Callable[[Any], Pair]] = {"vae": vae, "gan": gan, "dcgan": dcgan}
+def ddpm(peer: Any) -> Pair:
+    """The U-Net of width 32. Where the peer's steps are 0 .. 999, ours are 1 .. 1000; its three 1x1 products are one Linear."""
+    theirs = peer.networks["net"]
+    model = DDPM((28, 28, 1), Key(0), width=32, schedule="linear", decay=0.0)
+    net: Any = model.net
+    copy_linear(theirs.t1, net.time["one"])
+    copy_linear(theirs.t2, net.time["two"])
+    for name in ("stem", "down1", "down2"):
+        copy_conv(getattr(theirs, name), getattr(net, name))
+    for name in ("up1", "up2"):
+        copy_conv(getattr(theirs, name), getattr(net, name)["conv"])
+    for name in ("d1", "d2", "d3", "mid", "u3", "u2", "u1"):
+        block, ours = getattr(theirs, name), getattr(net, name)
+        copy_norm_conv(block.n1, block.c1, ours.one)
+        copy_norm_conv(block.n2, block.c2, ours.two)
+        copy_linear(block.t, ours.time)
+        if ours.wider:
+            copy_conv(block.skip, ours.skip)
+    copy_norm(theirs.att.n, net.att.f["norm"])
+    copy_pointwise(theirs.att.qkv, net.att.f["mix"].qkv)
+    copy_pointwise(theirs.att.out, net.att.f["mix"].out)
+    copy_norm_conv(theirs.norm, theirs.out, net.out)
+    model.start(rate=peer.rate, steps=0)
+    batch = np.ascontiguousarray(peer.batch.numpy().transpose(0, 2, 3, 1))  # (N, 28, 28, 1)
+    t, eps = Key(1).at("t").integers(1000, len(batch)), Key(1).at("eps").normal(batch.shape)
+
+    def first_losses() -> dict[str, tuple[float, float]]:
+        terms, _ = model.objectives[0](model, batch, DenoisingNoise(t + 1, eps, None), backward=False)
+        draws = [torch.from_numpy(t), torch.from_numpy(np.ascontiguousarray(eps.transpose(0, 3, 1, 2)))]
+        with torch.no_grad():
+            loss = peer.losses(torch_steps.Replay(draws))["net"]
+        return {"denoising": (float(total(terms)), float(loss))}
+
+    return Pair(model, peer, Steps(model, batch), first_losses)
+
+
+PAIRS: dict[str, Callable[[Any], Pair]] = {"vae": vae, "gan": gan, "dcgan": dcgan, "ddpm": ddpm}
 
 
 def sub(network: Any, path: str) -> Any:
@@ -129,6 +167,24 @@ def copy_conv(theirs: Any, ours: Any) -> None:
     ours.params["W"][...] = theirs.weight.detach().numpy().transpose(2, 3, 1, 0)
     if theirs.bias is not None:
         ours.params["b"][...] = theirs.bias.detach().numpy()
+
+
+def copy_pointwise(theirs: Any, ours: Any) -> None:
+    """nn.Conv2d of kernel 1 (M, C, 1, 1) -> Linear (C, M)."""
+    ours.params["W"][...] = theirs.weight.detach().numpy()[:, :, 0, 0].T
+    ours.params["b"][...] = theirs.bias.detach().numpy()
+
+
+def copy_norm(theirs: Any, ours: Any) -> None:
+    """nn.GroupNorm -> GroupNorm."""
+    ours.params["gain"][...] = theirs.weight.detach().numpy()
+    ours.params["b"][...] = theirs.bias.detach().numpy()
+
+
+def copy_norm_conv(norm: Any, conv: Any, ours: Any) -> None:
+    """Both into a Sequential of norm, silu, conv."""
+    copy_norm(norm, ours["norm"])
+    copy_conv(conv, ours["conv"])
 
 
 def relative_difference(a: float, b: float) -> float:

@@ -154,18 +154,18 @@ class MultiHeadAttention(Composite):
 
         q, k, v = x Wqkv,   y = attention(q, k, v) W + b        Wqkv (C, 3 C), W (C, C), b (C,)
 
-    Wqkv comes without a bias: that of k adds the same to every s of a query, which softmax does not see, so its gradient would
-    be zero; that of v only adds to b.
+    Wqkv comes without a bias unless `bias` is set: that of k adds the same to every s of a query, which softmax does not see,
+    so its gradient is zero; that of v only adds to b.
 
     For sequences (N, T, C) and, row by row, images (N, H, W, C). `causal` lets position t see none after it, and streams.
     Raises ValueError where the heads do not divide the channels, and where x does not have C channels.
     """
 
-    def __init__(self, channels: int, heads: int = 1, *, causal: bool = False) -> None:
+    def __init__(self, channels: int, heads: int = 1, *, causal: bool = False, bias: bool = False) -> None:
         super().__init__()
         if heads < 1 or channels % heads:
             raise ValueError(f"MultiHeadAttention: {heads} heads do not divide {channels} channels: use another number")
-        self.qkv = Linear(channels, 3 * channels, bias=False)
+        self.qkv = Linear(channels, 3 * channels, bias=bias)
         self.split = Split((channels, channels, channels))
         self.attend = ScaledDotProduct(heads, causal=causal)
         self.out = Linear(channels, channels)

@@ -8,43 +8,53 @@ As x moves along x_dot, d/dt mean((x - m)^2) = 2 mean(xhat x_dot) / r, for x_dot
     xhat_dot = r (x_dot - m_dot) + xhat r_dot / r = r (x_dot - mean(x_dot) - xhat mean(xhat x_dot)) =: J x_dot
 
 J is symmetric, so backward is the same line: dx = J dxhat. It takes from a gradient what would move the mean or the variance,
-and is exact with eps. Batch norm takes its means over images and pixels, layer norm over channels; all keep their axes as 1.
+and is exact with eps. Batch norm takes its means over images and pixels, layer norm over channels; both keep their axes as 1.
+Group norm has a function of its own for them.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 from ..backend import Array, Shape
+
+Over: TypeAlias = Shape | Callable[[Array], Array]  # the axes of the means, or u -> its means, in a shape that meets every u
 
 
 class Standardised(NamedTuple):
     xhat: Array  # like x
-    r: Array  # x's shape with 1 at the axes of the means
+    r: Array  # like a mean
 
 
-def standardise(x: Array, axes: Shape, eps: float) -> tuple[Standardised, Array, Array]:
+def mean(u: Array, over: Over) -> Array:
+    """The means of u, beside it: with 1 at the axes that they are over."""
+    found: Array = over(u) if callable(over) else u.mean(over, keepdims=True)
+    return found
+
+
+def standardise(x: Array, over: Over, eps: float) -> tuple[Standardised, Array, Array]:
     """xhat and r, the mean and the (biased) variance. A square, not `var` or `abs`: then it is analytic in complex x too."""
-    mean = x.mean(axes, keepdims=True)
-    xhat = x - mean
-    var = (xhat * xhat).mean(axes, keepdims=True)
+    m = mean(x, over)
+    xhat = x - m
+    var = mean(xhat * xhat, over)
     r = (var + eps) ** -0.5
     xhat *= r
-    return Standardised(xhat, r), mean, var
+    return Standardised(xhat, r), m, var
 
 
-def project(u: Array, s: Standardised, axes: Shape) -> Array:
+def project(u: Array, s: Standardised, over: Over) -> Array:
     """J u = r (u - mean(u) - xhat mean(u xhat)): xhat_dot of x_dot, and dx of dxhat."""
-    return s.r * (u - u.mean(axes, keepdims=True) - s.xhat * (u * s.xhat).mean(axes, keepdims=True))
+    return s.r * (u - mean(u, over) - s.xhat * mean(u * s.xhat, over))
 
 
-def standardise_dot(x_dot: Array, s: Standardised, axes: Shape) -> Standardised:
+def standardise_dot(x_dot: Array, s: Standardised, over: Over) -> Standardised:
     """xhat_dot and r_dot."""
-    return Standardised(project(x_dot, s, axes), -s.r * s.r * (s.xhat * x_dot).mean(axes, keepdims=True))
+    return Standardised(project(x_dot, s, over), -s.r * s.r * mean(s.xhat * x_dot, over))
 
 
-def project_dot(u: Array, u_dot: Array, s: Standardised, s_dot: Standardised, axes: Shape) -> tuple[Array, Array]:
+def project_dot(u: Array, u_dot: Array, s: Standardised, s_dot: Standardised, over: Over) -> tuple[Array, Array]:
     """J u and d/dt (J u), the product rule on its three factors: r, u, and xhat twice."""
-    Ju = project(u, s, axes)
-    moved = s_dot.xhat * (u * s.xhat).mean(axes, keepdims=True) + s.xhat * (u * s_dot.xhat).mean(axes, keepdims=True)
-    return Ju, Ju * (s_dot.r / s.r) + project(u_dot, s, axes) - s.r * moved
+    Ju = project(u, s, over)
+    moved = s_dot.xhat * mean(u * s.xhat, over) + s.xhat * mean(u * s_dot.xhat, over)
+    return Ju, Ju * (s_dot.r / s.r) + project(u_dot, s, over) - s.r * moved

@@ -20,6 +20,7 @@ _MODELS = {
     "dcgan": "dcgan:DCGAN",
     "unrolled_gan": "unrolled_gan:UnrolledGAN",
     "realnvp": "realnvp:RealNVP",
+    "ddpm": "ddpm:DDPM",
 }
 
 
