@@ -21,6 +21,7 @@ _MODELS = {
     "unrolled_gan": "unrolled_gan:UnrolledGAN",
     "realnvp": "realnvp:RealNVP",
     "ddpm": "ddpm:DDPM",
+    "flow_matching": "flow_matching:FlowMatching",
 }
 
 
