@@ -28,9 +28,9 @@ lessons/04_diffusion.py.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,12 +42,14 @@ from ..layers.layer import Layer
 from ..losses import mse
 from ..losses.likelihood import LOG_2PI
 from ..random import Key
+from .drawn_field import field_panel
 from .integrators import grid, heun, integrator
 from .model import Model, Recipe
 from .objective import Forwards, Objective, Terms
 from .point_field import PointField
 
 LIKELIHOOD_STEPS = 24  # of Heun's rule, for the figures of a run
+TIMES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the panels of the field
 
 
 class PathNoise(NamedTuple):
@@ -96,7 +98,7 @@ class FlowMatching(Model):
         data=("gaussians8", "checkerboard", "moons", "spirals", "pinwheel", "grid25"),
         batch=256,
         steps=10_000,
-        rate=1e-3,
+        rate=2e-3,
         lesson="04",
         options={"hidden": 128, "integrator": "heun", "integration_steps": 20, "decay": 0.999},
         objectives=("velocity",),
@@ -128,7 +130,8 @@ class FlowMatching(Model):
 
     def make_field(self, hidden: int) -> Layer:
         """((N, *shape), (N,)) -> (N, *shape): v at places and times."""
-        return PointField(*self.shape, hidden)
+        (D,) = self.shape
+        return PointField(D, hidden)
 
     def batch_of(self, batch: Any) -> Array:
         """Images from [0, 1] to [-1, 1]; points as they are."""
@@ -221,3 +224,18 @@ class FlowMatching(Model):
         if not self.draws_images:
             terms["negative_log_likelihood"] = -self.log_likelihood(batch).mean()
         return terms
+
+    def pictures(self, batch: Any, key: Key) -> dict[str, Array]:
+        """Samples; in the plane, also the field at five times over the points that it has carried there."""
+        pictures = super().pictures(batch, key)
+        if self.shape == (2,):
+            x, panels = self.noise(3000, key), []
+            for t in TIMES:
+                if t > 0:
+                    x = self.flow(x, t - 0.25, t, steps=5)
+                panels.append((t, x))
+            extent = 1.15 * float(np.quantile(np.abs(panels[-1][1]), 0.999))
+            with self.averaged():
+                drawn = [field_panel(partial(self.velocity, t=t), x, extent, f"t = {t:g}") for t, x in panels]
+            pictures["field"] = np.stack(drawn)[None]  # (1, 5, S, S, 3)
+        return pictures

@@ -1,10 +1,10 @@
-"""The straight paths from noise to a mixture of Gaussians, where everything that a network has to learn is known in closed form.
+"""The straight paths from noise to a mixture of Gaussians: what a network has to learn of them is known in closed form.
 
     x_t = (1 - t) x_0 + t x_1,     x_0 ~ N(0, I),     x_1 ~ 1/M sum_m N(mean_m, sigma^2 I)
 
 Given the mode m, (x_t, x_1 - x_0) are jointly Gaussian, with c^2 = (1 - t)^2 + t^2 sigma^2 the variance of x_t:
 
-    x_t | m              N(t mean_m, c^2 I)
+    x_t | m                 N(t mean_m, c^2 I)
     E[x_1 - x_0 | x_t, m]   mean_m + (t sigma^2 - (1 - t)) / c^2 (x_t - t mean_m)
 
 With r_m the posterior of the mode, the softmax of -|x - t mean_m|^2 / 2 c^2, the velocity and the score of p_t are

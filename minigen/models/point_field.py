@@ -17,19 +17,22 @@ from ..layers.tree import Tree
 
 
 class PointField(Composite):
-    """(x (N, D), t (N,)) -> (N, D), three hidden layers of SiLU: smooth, so that its divergence is smooth too."""
+    """(x (N, D), t (N,)) -> (N, D), with three hidden layers of SiLU: smooth, so that its divergence is smooth too.
 
-    def __init__(self, dims: int, hidden: int) -> None:
+    The network sees t / duration, which lies in [0, 1]. It is given plainly: from sines and cosines of many wavelengths the
+    field learns ripples in t, and its likelihood is worse.
+    """
+
+    def __init__(self, dims: int, hidden: int, duration: float = 1.0) -> None:
         super().__init__()
-        self.column, self.join = Reshape(1), Concatenate()
-        self.mlp = Sequential(
-            Linear(dims + 1, hidden), SiLU(), Linear(hidden, hidden), SiLU(), Linear(hidden, hidden), SiLU(), out=Linear(hidden, dims)
-        )
+        self.pace, self.column, self.join = 1 / duration, Reshape(1), Concatenate()
+        H = hidden
+        self.mlp = Sequential(Linear(dims + 1, H), SiLU(), Linear(H, H), SiLU(), Linear(H, H), SiLU(), out=Linear(H, dims))
 
     def wire(self, f: Any, x: Tree) -> Array:
         x, t = x
-        return f.mlp(f.join((x, f.column(t))))
+        return f.mlp(f.join((x, f.column(self.pace * t))))
 
     def unwire(self, b: Any, dy: Array) -> Tree:
         parts = b.join(b.mlp(dy, need_dx=b.need_dx))
-        return parts[0], b.column(parts[1], need_dx=b.need_dx)
+        return parts[0], self.pace * b.column(parts[1], need_dx=b.need_dx)
