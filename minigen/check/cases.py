@@ -18,6 +18,7 @@ from ..losses import likelihood
 from .case import SMALL, Case, LossCase, Sizes
 from .coupling_cases import COUPLING_CASES
 from .diffusion_cases import DIFFUSION_CASES
+from .energy_cases import ENERGY_CASES
 from .image_cases import IMAGE_CASES
 from .layer_cases import LAYER_CASES
 from .loss_cases import LOSSES
@@ -29,6 +30,7 @@ CASES = (
     *IMAGE_CASES,
     *COUPLING_CASES,
     *DIFFUSION_CASES,
+    *ENERGY_CASES,
     *SEQUENCE_CASES,
 )
 

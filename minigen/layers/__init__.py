@@ -15,6 +15,7 @@ from .dropout import Dropout
 from .elementwise import Elementwise, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from .embedding import Embedding, Unembedding
 from .equalised import EqualisedRate
+from .free_energy import FreeEnergy
 from .gated import GatedUnit
 from .group_norm import GroupNorm, InstanceNorm
 from .inner_product import InnerProduct
@@ -62,6 +63,7 @@ __all__ = [
     "Embedding",
     "EqualisedRate",
     "Flatten",
+    "FreeEnergy",
     "GatedUnit",
     "GlobalAveragePool",
     "GroupNorm",

@@ -22,6 +22,8 @@ _MODELS = {
     "realnvp": "realnvp:RealNVP",
     "ddpm": "ddpm:DDPM",
     "flow_matching": "flow_matching:FlowMatching",
+    "rbm": "rbm:RBM",
+    "ebm": "ebm:EBM",
 }
 
 

@@ -1,0 +1,202 @@
+"""The partition function of a restricted Boltzmann machine: exactly, where one layer is small, and by annealing.
+
+Z = sum_v sum_h e^(v'b + h'c + v'W h). With one layer given, the other is summed unit by unit, so the sum over all states of the
+smaller layer is enough: 2^16 terms for 16 hidden units, whatever the image.
+
+    Z = sum_h e^(h'c) prod_i (1 + e^(b + W h)_i) = sum_v e^-F(v)
+
+Where both are large, annealed importance sampling (Neal 2001; for this model Salakhutdinov and Murray 2008) walks from a
+distribution whose Z is known to the model, by K small steps in the inverse temperature beta:
+
+    f_beta(v) = e^((1 - beta) v'a + beta v'b) prod_j (1 + e^(beta (v W + c)_j))        f_1 = e^-F
+    beta = 0: independent bits with log-odds a, and Z_0 = 2^H prod_i (1 + e^a_i)
+    w = prod_k f_k(v_k) / f_(k-1)(v_k),   v_1 ~ f_0,  v_(k+1) from v_k by a Gibbs sweep that leaves f_k as it is
+
+    E w = Z / Z_0       exactly, for any number of steps: log Z is estimated by log Z_0 + log (mean w)
+
+The logarithm of an unbiased mean is too low on average (Jensen), and much too low where the chains miss a mode. Walking back,
+from samples of the model to the base, each factor inverted, gives E w = Z_0 / Z, and an estimate that is too high (reverse
+annealing; Burda, Grosse and Salakhutdinov 2015, who start from test images to bound their likelihood from below). The truth
+lies between, if the reverse walk begins at samples of the model.
+
+The standard error is the delta method's: with M independent chains, sd(log mean w) = sd(w) / (sqrt(M) mean(w)), in nats.
+
+V visible and H hidden units, M chains, K temperatures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..backend import Array
+from ..kernels.matmul import matmul
+from ..layers.elementwise import sigmoid, softplus
+from ..layers.free_energy import FreeEnergy
+from ..layers.layer import Layer
+from ..random import Key
+
+EXACT_UNITS = 20  # of the smaller layer: 2^20 states are about ten seconds
+BLOCK = 1 << 12  # states in memory together
+
+
+class LogZ(NamedTuple):
+    value: float  # nats
+    error: float  # its standard error by the delta method, nats; 0 where it is exact
+    log_weights: Array | None = None  # (M,): log w of each chain
+
+
+def is_small(energy: FreeEnergy) -> bool:
+    """Whether the smaller layer has at most EXACT_UNITS units."""
+    return min(energy.visible_units, energy.hidden_units) <= EXACT_UNITS
+
+
+def bits(units: int, start: int, stop: int) -> Array:
+    """The states start .. stop - 1 of so many units, bit j of the number being unit j: (stop - start, units) float64."""
+    numbers = np.arange(start, stop, dtype=np.int64)[:, None]
+    states: Array = (numbers >> np.arange(units) & 1).astype(np.float64)
+    return states
+
+
+def _log_terms(energy: FreeEnergy) -> Iterator[Array]:
+    """The logarithms of the terms of Z, block by block, in float64: over h where it is the smaller layer, else over v."""
+    W, b, c = (np.asarray(energy.params[name], np.float64) for name in "Wbc")
+    if energy.hidden_units > energy.visible_units:
+        W, b, c = W.T, c, b  # the two layers are alike: exchange them
+    units = W.shape[1]
+    if units > EXACT_UNITS:
+        raise ValueError(
+            f"an exact sum over 2^{units} states is out of reach: at most {EXACT_UNITS} units in the smaller layer. Use ais"
+        )
+    for start in range(0, 1 << units, BLOCK):
+        h = bits(units, start, min(start + BLOCK, 1 << units))  # (B, H)
+        yield h @ c + softplus(h @ W.T + b).sum(1)
+
+
+def exact_log_z(energy: FreeEnergy) -> float:
+    """log Z in nats, by enumeration in float64. Raises ValueError where both layers have more than EXACT_UNITS units."""
+    return float(log_sum_exp(np.array([log_sum_exp(terms) for terms in _log_terms(energy)])))
+
+
+def exact_samples(energy: FreeEnergy, n: int, key: Key) -> Array:
+    """n independent samples (n, V) of a model with few hidden units: h from its enumerated distribution, then v given h."""
+    if energy.hidden_units > min(EXACT_UNITS, energy.visible_units):
+        raise ValueError(f"exact samples need at most {EXACT_UNITS} hidden units, and no more than visible ones")
+    terms = np.concatenate(list(_log_terms(energy)))  # (2^H,)
+    cumulative = np.cumsum(np.exp(terms - terms.max()))
+    u = key.at("h").uniform(n, np.float64) * cumulative[-1]
+    states = np.searchsorted(cumulative, u, side="right")
+    h = np.concatenate([bits(energy.hidden_units, int(s), int(s) + 1) for s in states])  # (n, H)
+    v: Array = key.at("v").bernoulli(energy.visible(h.astype(energy.params["W"].dtype)))
+    return v.astype(energy.params["W"].dtype)
+
+
+# ---- in the plane
+
+
+def grid(extent: float, side: int, dtype: DTypeLike = np.float64) -> Array:
+    """The middles of side x side cells of [-extent, extent]^2, row by row from the lowest y: (side^2, 2)."""
+    ticks = (np.arange(side) + 0.5) * (2 * extent / side) - extent
+    return np.stack(np.meshgrid(ticks, ticks), -1).reshape(-1, 2).astype(dtype)
+
+
+def log_z_on_square(energy: Layer, extent: float, dtype: DTypeLike = np.float64, side: int = 256) -> float:
+    """log of the integral of e^-E over [-extent, extent]^2, nats, by the midpoint rule on side x side cells."""
+    E = energy.forward(grid(extent, side, dtype))[0].astype(np.float64)  # (side^2, 1)
+    return log_sum_exp(-E) + 2 * math.log(2 * extent / side)
+
+
+class OfParameters:
+    """A value that depends on the parameters alone and costs much: computed again only when they have changed."""
+
+    def __init__(self) -> None:
+        self._theta: Array | None = None
+        self._value: Any = None
+
+    def __call__(self, theta: Array, compute: Callable[[], Any]) -> Any:
+        """compute(), or what it gave for these parameters the last time."""
+        if self._theta is None or not np.array_equal(self._theta, theta):
+            self._value, self._theta = compute(), theta.copy()
+        return self._value
+
+
+# ---- annealing
+
+
+class Annealing:
+    """The path from independent bits of mean `mean` (V,) to the model, in `steps` equal steps of beta."""
+
+    def __init__(self, energy: FreeEnergy, mean: Array, steps: int) -> None:
+        w = energy.weights()
+        self.W, self.b, self.c, self.steps = w.W, w.b, w.c, steps
+        inside = np.clip(mean, 0.01, 0.99)  # a bit that the data never sets may still be set by the model
+        self.a = np.log(inside / (1 - inside)).astype(self.W.dtype)  # (V,)
+        self.log_z0 = float(softplus(self.a.astype(np.float64)).sum()) + energy.hidden_units * math.log(2)
+
+    def base(self, chains: int, key: Key) -> Array:
+        """Samples of f_0: (chains, V)."""
+        p = np.broadcast_to(sigmoid(self.a), (chains, len(self.a)))
+        return key.bernoulli(p).astype(self.W.dtype)
+
+    def start(self, v: Array) -> Array:
+        """v W + c, (M, H), which both the energy and the sweep need."""
+        return matmul(v, self.W) + self.c
+
+    def log_f(self, beta: float, v: Array, act: Array) -> Array:
+        """log f_beta(v): (M,) float64."""
+        linear = v @ ((1 - beta) * self.a + beta * self.b)  # (M,)
+        return (linear + softplus(beta * act).sum(1)).astype(np.float64)
+
+    def sweep(self, beta: float, act: Array, key: Key) -> Array:
+        """A Gibbs sweep that leaves f_beta as it is: h ~ sigmoid(beta (v W + c)), then v given h."""
+        h = key.at("h").bernoulli(sigmoid(beta * act)).astype(act.dtype)
+        odds = beta * (matmul(h, self.W, transpose_b=True) + self.b) + (1 - beta) * self.a
+        return key.at("v").bernoulli(sigmoid(odds)).astype(act.dtype)
+
+    def walk(self, v: Array, key: Key, *, back: bool = False) -> Array:
+        """log w (M,) of chains that start at v (M, V): from the base to the model, or back."""
+        betas = [k / self.steps for k in range(self.steps + 1)]
+        if back:
+            betas.reverse()
+        log_w, act = np.zeros(len(v)), self.start(v)
+        for k in range(self.steps):
+            if k:  # v is a sample of the first one as it is
+                v = self.sweep(betas[k], act, key.at(k))
+                act = self.start(v)
+            log_w += self.log_f(betas[k + 1], v, act) - self.log_f(betas[k], v, act)
+        return log_w
+
+
+def ais(energy: FreeEnergy, mean: Array, *, chains: int, steps: int, key: Key) -> LogZ:
+    """log Z from `chains` walks from independent bits of mean `mean` (V,) to the model: too low on average, by Jensen."""
+    path = Annealing(energy, mean, steps)
+    log_w = path.walk(path.base(chains, key.at("base")), key.at("walk"))
+    return LogZ(path.log_z0 + log_mean_exp(log_w), delta_error(log_w), log_w)
+
+
+def reverse_ais(energy: FreeEnergy, mean: Array, samples: Array, *, steps: int, key: Key) -> LogZ:
+    """log Z from walks back that start at `samples` (M, V) of the model: too high on average, if they are its samples."""
+    path = Annealing(energy, mean, steps)
+    log_w = path.walk(samples, key.at("walk"), back=True)
+    return LogZ(path.log_z0 - log_mean_exp(log_w), delta_error(log_w), log_w)
+
+
+def log_sum_exp(a: Array) -> float:
+    """log sum e^a, at the largest so that nothing overflows."""
+    top = a.max()
+    return float(top + np.log(np.exp(a - top).sum()))
+
+
+def log_mean_exp(a: Array) -> float:
+    """log (mean e^a)."""
+    return log_sum_exp(a) - math.log(len(a))
+
+
+def delta_error(log_w: Array) -> float:
+    """The standard error of log (mean w), nats: sd(w) / (sqrt(M) mean(w)). NaN of a single chain."""
+    w = np.exp(log_w - log_w.max())
+    return float(w.std(ddof=1) / (math.sqrt(len(w)) * w.mean())) if len(w) > 1 else math.nan
