@@ -159,6 +159,16 @@ def clip_norm(owner: HasVector, spans: Iterable[slice], limit: float) -> float:
     return norm
 
 
+def clip_values(owner: HasVector, spans: Iterable[slice], limit: float) -> None:
+    """theta = min(max(theta, -limit), limit) in `spans`: the parameters themselves, after a step (Arjovsky et al. 2017)."""
+    assert owner.vector is not None
+    spans = list(spans)
+    for span in spans:
+        theta = owner.vector.theta[span]
+        np.clip(theta, -limit, limit, out=theta)
+    owner.vector.raised(spans)
+
+
 # ---- averaging
 
 

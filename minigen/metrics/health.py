@@ -8,6 +8,12 @@ a batch of real rows and one of samples do:
     precision    the share of samples that have some real row near
     coverage     the share of real rows that have a sample near (Naeem et al. 2020)
 
+A critic of a Wasserstein GAN does not guess, it measures: its output is a height of any size. Of it there is one figure more,
+
+    distance     the mean height of real rows minus that of samples, in proportion to the Wasserstein distance
+
+and being right about every row is no fault of it: its slope is bounded, and teaches as much there as anywhere.
+
 "Near" is within the distance of a real row to its k-th nearest real row, k a sixteenth of the rows: coarse enough not to ask
 for sharp samples, fine enough to notice that a region of the data has none.
 
@@ -35,20 +41,21 @@ class Health(NamedTuple):
     diversity: float
     precision: float
     coverage: float
+    distance: float | None = None  # of a critic alone
 
 
 class Verdict(NamedTuple):
     """What is to be said of a game."""
 
-    word: str  # "balanced", "not there yet", "discriminator saturated", "discriminator too weak" or "collapse suspected"
+    word: str  # "balanced", "not there yet", "collapse suspected", "discriminator saturated" or "too weak", "critic too weak"
     why: str  # the evidence
 
     def __str__(self) -> str:
         return f"{self.word}: {self.why}"
 
 
-def health(real: Array, fake: Array, real_logits: Array, fake_logits: Array) -> Health:
-    """The four figures of real rows (n, ...) and samples (m, ...), and of their logits (n, 1) and (m, 1).
+def health(real: Array, fake: Array, real_logits: Array, fake_logits: Array, *, critic: bool = False) -> Health:
+    """The figures of real rows (n, ...) and samples (m, ...), and of their logits, or a `critic`'s heights, (n, 1) and (m, 1).
 
     Raises ValueError on fewer than three rows of either.
     """
@@ -63,7 +70,8 @@ def health(real: Array, fake: Array, real_logits: Array, fake_logits: Array) -> 
     above = (a[:, None] > b).mean() + 0.5 * (a[:, None] == b).mean()
     spread = [pairs.sum() / (len(pairs) * (len(pairs) - 1)) for pairs in (among, within)]
     diversity = spread[0] / spread[1] if spread[1] else float("nan")
-    return Health(float(above), float(diversity), float(near.any(0).mean()), float(near.any(1).mean()))
+    distance = float(a.mean() - b.mean()) if critic else None
+    return Health(float(above), float(diversity), float(near.any(0).mean()), float(near.any(1).mean()), distance)
 
 
 def distances(x: Array, y: Array) -> Array:
@@ -75,8 +83,13 @@ def distances(x: Array, y: Array) -> Array:
 
 def verdict(found: Health, losses: Mapping[str, Sequence[float]]) -> Verdict:
     """What the figures and the latest losses of both players, oldest first, say about the game."""
-    told = f"the discriminator ranks a real row above a sample {found.told_apart:.0%} of the time (50% is guessing)"
+    judge = "discriminator" if found.distance is None else "critic"
+    told = f"the {judge} ranks a real row above a sample {found.told_apart:.0%} of the time (50% is guessing)"
     seen = f"losses {trends(losses)}"
+    if found.distance is not None:
+        apart = f"the critic puts real rows {found.distance:.3g} above samples"
+        told = f"{apart} (one of each is in this order {found.told_apart:.0%} of the time)"
+        seen = f"on the way {trends(of_critic(losses))}"
     if not found.diversity >= COLLAPSE:  # so that NaN is none
         return Verdict("collapse suspected", f"samples differ {found.diversity:.0%} as much as the data; {told}; {seen}")
     if found.coverage < COLLAPSE < found.precision:
@@ -84,14 +97,22 @@ def verdict(found: Health, losses: Mapping[str, Sequence[float]]) -> Verdict:
             f"{found.precision:.0%} of the samples lie among the data, but only {found.coverage:.0%} of the data have one near"
         )
         return Verdict("collapse suspected", f"{missed}; {told}; {seen}")
-    if found.told_apart >= SATURATED:
+    if found.distance is None and found.told_apart >= SATURATED:
         return Verdict("discriminator saturated", f"{told}, so its gradient teaches little; {seen}")
     if found.coverage < COLLAPSE:
         missed = f"{1 - found.coverage:.0%} of the data have no sample near"
         if found.told_apart <= GUESSING:
-            return Verdict("discriminator too weak", f"{told}, though {missed}; {seen}")
-        return Verdict("not there yet", f"{missed}, and the discriminator knows: {told}; {seen}")
+            return Verdict(f"{judge} too weak", f"{told}, though {missed}; {seen}")
+        return Verdict("not there yet", f"{missed}, and the {judge} knows: {told}; {seen}")
     return Verdict("balanced", f"{told}; {found.coverage:.0%} of the data have a sample near; {seen}")
+
+
+def of_critic(losses: Mapping[str, Sequence[float]]) -> dict[str, Sequence[float]]:
+    """The distance in place of the heights it is a difference of, which drift together and mean nothing by themselves."""
+    if not {"real", "fake"} <= losses.keys():
+        return dict(losses)
+    rest = {name: values for name, values in losses.items() if name not in ("real", "fake", "generator")}
+    return {"distance": [-real - fake for real, fake in zip(losses["real"], losses["fake"], strict=True)], **rest}
 
 
 def trends(losses: Mapping[str, Sequence[float]]) -> str:

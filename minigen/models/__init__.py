@@ -19,6 +19,8 @@ _MODELS = {
     "gan": "gan:GAN",
     "dcgan": "dcgan:DCGAN",
     "unrolled_gan": "unrolled_gan:UnrolledGAN",
+    "wgan": "wgan:WGAN",
+    "wgan_gp": "wgan_gp:WGANGP",
     "realnvp": "realnvp:RealNVP",
     "ddpm": "ddpm:DDPM",
     "flow_matching": "flow_matching:FlowMatching",

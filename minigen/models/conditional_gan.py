@@ -27,11 +27,13 @@ from ..backend import Array, Shape, device_of, to_device
 from ..losses.adversarial import Game
 from ..losses.adversarial import game as find_game
 from ..random import Key
+from . import penalties
 from .conditional_networks import ChannelDiscriminator, ConditionalGenerator, ProjectionDiscriminator
 from .dcgan import quarterable
 from .labelled import Labelled, labelled
 from .model import Model, Recipe
 from .objective import Forwarder, Forwards, Objective, Terms
+from .penalties import Penalty
 
 # ---- the objectives: those of `gan`, with labels beside the images
 
@@ -42,12 +44,15 @@ class ConditionalNoise(NamedTuple):
 
 
 class ConditionalDiscriminatorLoss(Objective):
-    """mean real(D(x, y)) + mean fake(D(G(z, y), y)), with the sides of a `Game`. The fakes are constants."""
+    """mean real(D(x, y)) + mean fake(D(G(z, y), y)), with the sides of a `Game`. The fakes are constants.
+
+    A `penalty` (R1) is paid for D's slope in the real images.
+    """
 
     name, updates = "discriminator", ("discriminator",)
 
-    def __init__(self, game: Game) -> None:
-        self.game = game
+    def __init__(self, game: Game, penalty: Penalty | None = None) -> None:
+        self.game, self.penalty = game, penalty
         if game.name == "wasserstein":
             self.dead = {"discriminator.out.b": "a constant that is added to every logit cancels between real and fake"}
 
@@ -65,7 +70,7 @@ class ConditionalDiscriminatorLoss(Objective):
         scale: float = 1.0,
         forwards: Forwards | None = None,
     ) -> tuple[Terms, Forwards]:
-        forward, (x, y) = Forwarder(model, forwards, train=train, key=noise.key), batch
+        forward, (x, y), D = Forwarder(model, forwards, train=train, key=noise.key), batch, model.discriminator
         fake, _ = forward("generator", (noise.z, y))  # (N, H, W, C)
         real_logits, real_cache = forward("discriminator:real", (x, y))  # (N, 1)
         fake_logits, fake_cache = forward("discriminator:fake", (fake, y))  # (N, 1)
@@ -73,9 +78,12 @@ class ConditionalDiscriminatorLoss(Objective):
         real_loss, dreal = self.game.real(real_logits)
         fake_loss, dfake = self.game.fake(fake_logits)
         if backward:
-            model.discriminator.backward(scale * dreal, real_cache, need_dx=False)
-            model.discriminator.backward(scale * dfake, fake_cache, need_dx=False)
-        return {"real": real_loss, "fake": fake_loss}, forward.made(self.updates)
+            D.backward(scale * dreal, real_cache, need_dx=False)
+            D.backward(scale * dfake, fake_cache, need_dx=False)
+        terms = {"real": real_loss, "fake": fake_loss}
+        if self.penalty:
+            terms[self.penalty.name], _ = self.penalty.of(D, real_logits, real_cache, backward=backward, scale=scale)
+        return terms, forward.made(self.updates)
 
 
 class ConditionalGeneratorLoss(Objective):
@@ -111,7 +119,7 @@ class ConditionalGeneratorLoss(Objective):
 
 
 class ConditionalGAN(Model):
-    """The networks of `dcgan`, told the class; `projection` chooses how D is told."""
+    """The networks of `dcgan`, told the class; `projection` chooses how D is told, `r1` weighs a penalty on its slope."""
 
     name = "conditional_gan"
     recipe = Recipe(
@@ -128,6 +136,7 @@ class ConditionalGAN(Model):
             "projection": True,
             "game": "non_saturating",
             "smoothing": 0.0,
+            "r1": 0.0,
         },
         objectives=("discriminator", "generator"),
         by_data={"mnist": {"steps": 6000}},
@@ -147,13 +156,14 @@ class ConditionalGAN(Model):
         projection: bool = True,
         game: str = "non_saturating",
         smoothing: float = 0.0,
+        r1: float = 0.0,
     ) -> None:
         self.shape, self.classes, self.latents = quarterable(self.name, shape), classes, latents
         G = ConditionalGenerator(latents, classes, width, self.shape)
         D = (ProjectionDiscriminator if projection else ChannelDiscriminator)(classes, self.shape)
         super().__init__(key, dtype, generator=G, discriminator=D)
         rules = find_game(game, smoothing)
-        self.objectives = (ConditionalDiscriminatorLoss(rules), ConditionalGeneratorLoss(rules))
+        self.objectives = (ConditionalDiscriminatorLoss(rules, penalties.r1(r1)), ConditionalGeneratorLoss(rules))
 
     def start(self, rate: float, steps: int) -> None:
         self.optimize(

@@ -50,6 +50,7 @@ class DCGAN(GAN):
             "matching": False,
             "minibatch": 0,
             "rate_ratio": 1.0,
+            "r1": 0.0,
         },
         objectives=("discriminator", "generator"),
         by_data={"mnist": {"steps": 8000}},

@@ -31,6 +31,7 @@ from ..layers.minibatch import MinibatchDiscrimination
 from ..layers.shape import Flatten, Reshape
 from ..losses.adversarial import game
 from ..random import Key
+from . import penalties
 from .minimax import DiscriminatorLoss, FeatureMatching, GANNoise, GeneratorLoss
 from .model import Model, Recipe
 from .objective import Terms
@@ -73,7 +74,8 @@ class GAN(Model):
 
     `smoothing` lowers the real rows' label (losses.adversarial.game); `matching` trains G by FeatureMatching; `minibatch` is
     the number of kernels of minibatch discrimination in D, whose logits then depend on the size of the batch, so that held-out
-    losses are not those of training; `rate_ratio` is G's learning rate over D's (two time scales, Heusel et al. 2017).
+    losses are not those of training; `rate_ratio` is G's learning rate over D's (two time scales, Heusel et al. 2017); `r1` is
+    the weight of R1, a penalty on D's slope at real rows (penalties.py).
     """
 
     name = "gan"
@@ -92,6 +94,7 @@ class GAN(Model):
             "matching": False,
             "minibatch": 0,
             "rate_ratio": 1.0,
+            "r1": 0.0,
         },
         objectives=("discriminator", "generator"),
         by_data=dict.fromkeys(("ring8", "grid25"), POINTS),
@@ -112,17 +115,19 @@ class GAN(Model):
         matching: bool = False,
         minibatch: int = 0,
         rate_ratio: float = 1.0,
+        r1: float = 0.0,
     ) -> None:
         self.shape, self.latents, self.hidden, self.rate_ratio = tuple(shape), latents, hidden, rate_ratio
         features, width = self.make_features()
         discriminator = Discriminator(features, width, minibatch)
         super().__init__(key, dtype, generator=self.make_generator(), discriminator=discriminator)
+        self.penalty = penalties.r1(r1)
         self.play(game, smoothing, matching)
 
     def play(self, name: str, smoothing: float = 0.0, matching: bool = False) -> None:
         """Sets the game: see `losses.adversarial`."""
         rules = game(name, smoothing)
-        self.objectives = (DiscriminatorLoss(rules), FeatureMatching(rules) if matching else GeneratorLoss(rules))
+        self.objectives = (DiscriminatorLoss(rules, self.penalty), FeatureMatching(rules) if matching else GeneratorLoss(rules))
 
     @property
     def draws_images(self) -> bool:
@@ -173,10 +178,11 @@ class GAN(Model):
         images: Array = batch.images
         return 2 * images - 1 if self.draws_images else images
 
-    def health(self, batch: Array, key: Key) -> dict[str, Array]:
+    def health(self, batch: Array, key: Key) -> dict[str, Any]:
+        d_loss: Any = self.objectives[0]
         fake = self.generator.forward(self.latent(len(batch), key))[0]
         logits = {"real_logits": self.discriminator.forward(batch)[0], "fake_logits": self.discriminator.forward(fake)[0]}
-        return {"real": batch, "fake": fake, **logits}
+        return {"real": batch, "fake": fake, **logits, "critic": d_loss.game.name == "wasserstein"}
 
     def generate(self, z: Array) -> Array:
         """Images (N, *shape) in [0, 1], or points, at latents z (N, L)."""

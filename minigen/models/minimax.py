@@ -1,7 +1,8 @@
 """The objectives of the two players of a GAN, each at fixed latents: what D pays, and what G pays by D's logits or features.
 
 D's loss treats the fakes as constants; G's goes back through D, which does not learn from it. `updates` says so, and the proof
-checks that nothing leaks. The games, functions of a logit, are in losses.adversarial. Derived in lessons/02_gan.py.
+checks that nothing leaks. The games, functions of a logit, are in losses.adversarial, the penalty on D's slope in penalties.py.
+Derived in lessons/02_gan.py.
 
 N batch, L latents, F features of D, "..." the axes of an image or a point.
 """
@@ -16,6 +17,7 @@ from ..backend import Array
 from ..losses.adversarial import Game
 from ..random import Key
 from .objective import Forwarder, Forwards, Objective, Terms
+from .penalties import Penalty
 
 if TYPE_CHECKING:
     from .gan import GAN
@@ -27,12 +29,15 @@ class GANNoise(NamedTuple):
 
 
 class DiscriminatorLoss(Objective):
-    """mean real(D(x)) + mean fake(D(G(z))), with the sides of a `Game`. The fakes are constants."""
+    """mean real(D(x)) + mean fake(D(G(z))), with the sides of a `Game`. The fakes are constants.
+
+    A `penalty` (R1) is paid for D's slope at the real rows.
+    """
 
     name, updates = "discriminator", ("discriminator",)
 
-    def __init__(self, game: Game) -> None:
-        self.game = game
+    def __init__(self, game: Game, penalty: Penalty | None = None) -> None:
+        self.game, self.penalty = game, penalty
         if game.name == "wasserstein":
             self.dead = {"discriminator.out.b": "a constant that is added to every logit cancels between real and fake"}
 
@@ -60,7 +65,10 @@ class DiscriminatorLoss(Objective):
         if backward:
             D.backward(scale * dreal, real_cache, need_dx=False)
             D.backward(scale * dfake, fake_cache, need_dx=False)
-        return {"real": real_loss, "fake": fake_loss}, forward.made(self.updates)
+        terms = {"real": real_loss, "fake": fake_loss}
+        if self.penalty:
+            terms[self.penalty.name], _ = self.penalty.of(D, real_logits, real_cache, backward=backward, scale=scale)
+        return terms, forward.made(self.updates)
 
 
 class GeneratorLoss(Objective):

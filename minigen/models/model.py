@@ -119,7 +119,7 @@ class Model:
 
     # ---- what a run shows
 
-    def health(self, batch: Any, key: Key) -> dict[str, Array]:
+    def health(self, batch: Any, key: Key) -> dict[str, Any]:
         """What `metrics.health.health` takes, by name, for a verdict on a game; nothing, where none is played."""
         return {}
 

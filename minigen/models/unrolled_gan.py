@@ -118,6 +118,10 @@ class UnrolledGAN(GAN):
         unroll_rate: float = 0.5,
         **options: Any,
     ) -> None:
+        if options.get("r1"):
+            raise ValueError(
+                f"{self.name}: D's imagined steps know no penalty, whose derivative is of third order: leave r1 out"
+            )
         self.unroll, self.unroll_rate = unroll, unroll_rate
         super().__init__(shape, key, dtype, **options)
 

@@ -145,7 +145,11 @@ class _Loop:
             return {}
         lines = [line["terms"] for line in log.read(run.log.path) if line["kind"] == "train"]
         recent = lines[-max(3, len(lines) // 4) :]
-        return {"verdict": str(verdict(health(**found), {name: [terms[name] for terms in recent] for name in recent[0]}))}
+        losses: dict[str, list[float]] = {}
+        for terms in recent:
+            for name, value in terms.items():
+                losses.setdefault(name, []).append(value)
+        return {"verdict": str(verdict(health(**found), losses))}
 
     def _draw_pictures(self) -> None:
         run = self.run

@@ -181,7 +181,7 @@ class Run:
 
     def _restore(self, saved: Checkpoint | None) -> None:
         if saved is None:  # ended before its first checkpoint: from the beginning
-            self.log.restore({"sums": {}, "count": 0}, -1)
+            self.log.restore({"sums": {}, "counts": {}}, -1)
             return
         numbers = saved.numbers
         put_back(self.model, saved.arrays, numbers["counts"])

@@ -15,7 +15,7 @@ ARRAYS = {
     "model/empty": np.zeros((0, 3), np.float32),
     "model/flags": np.array([True, False]),
 }
-NUMBERS = {"step": 12, "key": [1, 2, 3, 4], "log": {"sums": {"loss": 0.1 + 0.2}, "count": 3}}
+NUMBERS = {"step": 12, "key": [1, 2, 3, 4], "log": {"sums": {"loss": 0.1 + 0.2}, "counts": {"loss": 3}}}
 
 
 @pytest.fixture

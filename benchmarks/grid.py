@@ -1,0 +1,72 @@
+"""Mode coverage on the grid of 25 Gaussians: WGAN-GP, and the plain GAN beside it in the same harness.
+
+    python -m benchmarks.grid                        # both, seeds 0 to 4; goes on where it was stopped
+    python -m benchmarks.grid --only wgan_gp --seeds 0 1
+
+Both have three hidden layers of 128 units in G and in the critic or discriminator, the same latents, batch, scaling of the data
+and falling rates, and as many updates of G. Results go to benchmarks/results/grid25.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks import coverage
+from minigen.losses.adversarial import Game
+from minigen.losses.adversarial import game as find_game
+from minigen.models.minimax import DiscriminatorLoss, GeneratorLoss
+from minigen.models.objective import Objective
+from minigen.models.wgan import WassersteinGAN
+from minigen.models.wgan_gp import WGANGP
+from minigen.random import Key
+
+RESULT = Path(__file__).parent / "results" / "grid25.json"
+COMMON: dict[str, Any] = {"batch": 256, "latents": 2, "hidden": 128, "rate": 1e-3, "beta1": 0.5, "decay": True, "scale": 8**0.5}
+TREATMENTS: dict[str, dict[str, Any]] = {
+    "wgan_gp": {"steps": 20000, "critic_steps": 2, "penalty": 0.1},
+    "plain": {"steps": 10000, "critic_steps": 1},
+}
+
+
+class Plain(WassersteinGAN):
+    """The same networks and optimisers in the non-saturating game."""
+
+    name = "plain"
+
+    def play(self, name: str, smoothing: float = 0.0, matching: bool = False) -> None:
+        rules: Game = find_game("non_saturating")
+        self.objectives: tuple[Objective, ...] = (DiscriminatorLoss(rules), GeneratorLoss(rules))
+
+
+def run(name: str, seed: int) -> dict[str, Any]:
+    """Trains one model; its coverage at the end, and on the way."""
+    options = COMMON | TREATMENTS[name]
+    batch, steps, rate = (options.pop(key) for key in ("batch", "steps", "rate"))
+    key = Key(seed)
+    model = (WGANGP if name == "wgan_gp" else Plain)((2,), key.at("model"), **options)
+    return {"treatment": name, "seed": seed, **coverage.train(model, "grid25", key, batch=batch, steps=steps, rate=rate)}
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=TREATMENTS, default=list(TREATMENTS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(range(5)))
+    asked = parser.parse_args()
+    settings = {"protocol": "2,500 samples, 3 sigma", "common": COMMON, "treatments": TREATMENTS}
+    for seed in asked.seeds:
+        for name in asked.only:
+            if not any((r["treatment"], r["seed"]) == (name, seed) for r in coverage.load(RESULT)):
+                record = run(name, seed)
+                coverage.save(RESULT, record, TREATMENTS, command="python -m benchmarks.grid", settings=settings)
+                shown = {key: value for key, value in record.items() if key != "course"}
+                print(json.dumps(shown), flush=True)
+    for name, row in coverage.summary(coverage.load(RESULT)).items():
+        print(f"{name:18}", "  ".join(f"{key} {value}" for key, value in row.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Penalties on how steep a network is at its input: R1, and the gradient penalty of the Wasserstein GAN.
+
+A discriminator D puts out a number for every row. Its slope at row n, and what is paid for it:
+
+    g = d sum_m D(x)_m / dx = J' 1        (N, ...), J the Jacobian of D
+    P = rule(g)
+
+    r1                  gamma / 2  mean_n |g_n|^2                Mescheder et al. 2018, eq. 9: at real rows
+    gradient_penalty    weight mean_n (|g_n| - 1)^2              Gulrajani et al. 2017, eq. 3: between real rows and fakes
+
+P depends on D's parameters through a gradient, so its own gradient is of second order. With u = dP/dg held fixed,
+
+    dP/dtheta = d/dtheta <u, J' 1> = d/dtheta <1, J u>
+
+J u is how the outputs move when x moves along u, a `jvp`; and the parameter gradient of <1, J u> is how the gradient of sum D
+moves meanwhile, which is what `backward_jvp` adds with dy = 1, dy_dot = 0. Its dx_dot is dP/dx. That is all: no layer knows of
+penalties, and every layer can be penalised. Where rows depend on each other, as in batch normalisation, g_n holds what row n
+does to all outputs. Derived in lessons/08_second_order.py.
+
+|g| is the norm over all axes but the first. It has no derivative at g = 0; there we take 0, one of its subgradients: a network
+that is flat pays `weight`, is not pushed by the penalty, and nothing is divided by zero.
+
+N rows; "..." the axes of an image or a point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array
+from ..layers.layer import Cache, Layer
+from ..layers.tree import Tree
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """`weight` times a rule on slopes, by the name of its term; called with g (N, ...), it returns P and dP/dg."""
+
+    name: str
+    weight: float
+    rule: Callable[[Array], tuple[Any, Array]]  # g -> the mean of f(|g_n|) over the rows, and its gradient
+
+    def __call__(self, g: Array) -> tuple[Any, Array]:
+        value, dg = self.rule(g)
+        return self.weight * value, self.weight * dg
+
+    def of(
+        self, D: Layer, logits: Array, cache: Cache, *, backward: bool = True, scale: float = 1.0, need_dx: bool = False
+    ) -> tuple[Any, Tree]:
+        """P at the rows of a forward of D, and with need_dx its gradient there; grads += dP/dtheta times `scale`.
+
+        Of an input that is a tuple, such as images and labels, the first part is what D must not be steep in.
+        """
+        one = np.ones_like(logits)  # (N, 1)
+        slope = D.backward(one, cache, param_grads=False)
+        g, *others = slope if isinstance(slope, tuple) else (slope,)
+        value, dg = self(g)
+        if not backward:
+            return value, None
+        u = scale * dg  # (N, ...)
+        x_dot = (u, *(0 * other if other is not None else None for other in others)) if others else u
+        _, tangents = D.jvp(x_dot, cache)
+        _, dx = D.backward_jvp(one, 0 * one, cache, tangents, need_dx=need_dx)
+        return value, dx
+
+
+def half_square(g: Array) -> tuple[Any, Array]:
+    """mean |g_n|^2 / 2, and g / N."""
+    N = len(g)
+    return (g * g).sum() / (2 * N), g / N
+
+
+def squared_excess(g: Array) -> tuple[Any, Array]:
+    """mean (|g_n| - 1)^2, and 2 (|g_n| - 1) g_n / |g_n| / N, which is 0 at g_n = 0."""
+    n = np.sqrt((g * g).sum(tuple(range(1, g.ndim)), keepdims=True))  # (N, 1, ...)
+    flat = n.real == 0
+    return ((n - 1) ** 2).mean(), g * (2 / len(g) * np.where(flat, 0 * n, 1 - 1 / (n + flat)))
+
+
+def r1(gamma: float) -> Penalty | None:
+    """gamma / 2 mean |g_n|^2; None for gamma = 0. Raises ValueError where gamma is negative or not finite."""
+    return Penalty("r1", _checked("r1", gamma), half_square) if gamma else None
+
+
+def gradient_penalty(weight: float) -> Penalty:
+    """weight mean (|g_n| - 1)^2. Raises ValueError where the weight is not a positive number."""
+    if not weight:
+        raise ValueError("penalty=0 leaves the critic without a bound on its slope: give a positive weight, such as 10")
+    return Penalty("penalty", _checked("penalty", weight), squared_excess)
+
+
+def _checked(name: str, weight: float) -> float:
+    if not 0 < weight < float("inf"):
+        raise ValueError(f"{name}={weight:g} is no weight of a penalty: give a positive number")
+    return weight
