@@ -13,6 +13,7 @@ from ..layers.elementwise import Tanh
 from ..layers.layer import Layer
 from ..layers.linear import Linear
 from ..layers.masks import Halves, Join, Mask, Masked, channel_halves, checkerboard
+from ..layers.spline import Spline, SplineCoupling
 from .case import Case, Sizes
 
 
@@ -43,6 +44,27 @@ def _affine(layer: Any, x: Any) -> Any:
     r, t = np.split(h, 2, -1)
     s = r if c is None else c * np.tanh(r / c)
     return b * np.exp(s) + t, s.reshape(len(s), -1).sum(1)
+
+
+def _spline(layer: Any, x: Any) -> Any:
+    """Number by number: the knots one after the other, then the formula of the paper (eqs. 4 and 5)."""
+    b, h = x
+    K, B, M = layer.bins, layer.reach, b.shape[-1]
+    z, logs = b.copy(), np.zeros_like(b)
+    planes = h.reshape(*b.shape[:-1], layer.planes, M)
+    for i in np.ndindex(b.shape):
+        numbers = planes[(*i[:-1], slice(None), i[-1])]
+        e, f = np.exp(numbers[:K]), np.exp(numbers[K : 2 * K])
+        slopes = np.r_[1, np.log1p(np.exp(numbers[2 * K :]) * (np.e - 1)), 1]
+        X, Y = (np.r_[0, np.cumsum(layer.least + (1 - K * layer.least) * s / s.sum())] * 2 * B - B for s in (e, f))
+        for k in range(K):
+            if X[k] <= b[i] < X[k + 1] and abs(b[i]) < B:
+                w, height, d, d1 = X[k + 1] - X[k], Y[k + 1] - Y[k], slopes[k], slopes[k + 1]
+                s, xi = height / w, (b[i] - X[k]) / w
+                below = s + (d1 + d - 2 * s) * xi * (1 - xi)
+                z[i] = Y[k] + height * (s * xi**2 + d * xi * (1 - xi)) / below
+                logs[i] = np.log(s**2 * (d1 * xi**2 + 2 * s * xi * (1 - xi) + d * (1 - xi) ** 2) / below**2)
+    return z, logs.reshape(len(b), -1).sum(1)
 
 
 def _coupled(layer: Any, x: Any) -> Any:
@@ -112,5 +134,28 @@ COUPLING_CASES: tuple[Case, ...] = (
         ),
         _images,
         reference=_coupled_by_mask,
+    ),
+    Case(
+        "Spline",
+        Spline,
+        lambda s: Spline(s.c + 2, reach=1.5, least=1e-2),
+        lambda s: ((s.N, s.T, s.a), (s.N, s.T, (3 * s.c + 5) * s.a)),
+        reference=_spline,
+    ),
+    Case(
+        "SplineCoupling",
+        SplineCoupling,
+        lambda s: SplineCoupling(_net(_halves(s, True)[0], 8 * _halves(s, True)[1]), bins=3, reach=2.0, flip=True),
+        _wide,
+    ),
+    Case(
+        "SplineCoupling of a checkerboard",
+        SplineCoupling,
+        lambda s: SplineCoupling(
+            Sequential(Conv2d(_shape(s)[-1], 3, 3, padding="same"), Tanh(), Conv2d(3, 5 * _shape(s)[-1], 1)),
+            bins=2,
+            mask=checkerboard(_shape(s)),
+        ),
+        _images,
     ),
 )

@@ -30,6 +30,7 @@ from .pooling import AveragePool2d, GlobalAveragePool, MaxPool2d
 from .shape import Flatten, Reshape
 from .softmax import Softmax
 from .spectral_norm import SpectralNorm
+from .spline import Spline, SplineCoupling
 from .squeeze import DepthToSpace, SpaceToDepth, Squeeze
 from .time_embedding import TimeEmbedding
 from .upsample import BilinearUpsample, NearestUpsample
@@ -103,6 +104,8 @@ __all__ = [
     "SpaceToDepth",
     "Spec",
     "SpectralNorm",
+    "Spline",
+    "SplineCoupling",
     "Split",
     "Squeeze",
     "StaleCacheError",

@@ -26,6 +26,7 @@ _MODELS = {
     "flow_matching": "flow_matching:FlowMatching",
     "rbm": "rbm:RBM",
     "ebm": "ebm:EBM",
+    "neural_spline_flow": "neural_spline_flow:NeuralSplineFlow",
 }
 
 
