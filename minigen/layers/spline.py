@@ -83,11 +83,16 @@ class Spline(Transform):
         """dW/dp."""
         return 2 * self.reach * (1 - self.bins * self.least)
 
-    def find(self, x: Array, sizes: Array) -> Array:
-        """The bin of x among bins of these sizes: the number of inner knots that are not above it."""
-        above = np.cumsum(sizes.real[:-1], 0)
-        above -= self.reach
-        return (x.real >= above).sum(0)
+    def find(self, x: Array, ends: Array) -> Array:
+        """The bin of x among those that end there, seen from -reach: the number of inner knots that are not above it."""
+        return (x.real + self.reach >= ends[:-1].real).sum(0)
+
+    def bin(self, knots: Knots, x: Array, of_z: bool = False) -> tuple[Array, Bin]:
+        """The bin k of a number b, or of z, and where it lies."""
+        W, H = self.sizes(knots.p), self.sizes(knots.q)
+        X, Y = running_sum(W), running_sum(H)
+        k = self.find(x, Y if of_z else X)
+        return k, gather(W, X, H, Y, knots.S, k, start=-self.reach, end=1)
 
     def planes_of(self, h: Array) -> Array:
         """(N, ..., P M) -> (P, N, ..., M), contiguous: sums over planes are then sums of rows."""
@@ -97,7 +102,7 @@ class Spline(Transform):
     @staticmethod
     def flat(planes: Array) -> Array:
         """(P, N, ..., M) -> (N, ..., P M)."""
-        parts = np.moveaxis(planes, 0, -2)
+        parts = np.moveaxis(planes, 0, -2).copy()
         return parts.reshape(*parts.shape[:-2], parts.shape[-2] * parts.shape[-1])
 
     # ---- the four passes
@@ -108,9 +113,7 @@ class Spline(Transform):
         inside = (b.real > -self.reach) & (b.real < self.reach)
         b_in = np.where(inside, b, 0)
         knots = self.knots(h)
-        W, H = self.sizes(knots.p), self.sizes(knots.q)
-        k = self.find(b_in, W)
-        at = gather(W, H, knots.S, k, start=-self.reach, end=1)
+        k, at = self.bin(knots, b_in)
         z, l, here = rq.forward(b_in, at)
         return (np.where(inside, z, b), sum_rows(inside * l)), SplineCache(inside, k, knots, at, here)
 
@@ -118,9 +121,7 @@ class Spline(Transform):
         inside = (z.real > -self.reach) & (z.real < self.reach)
         z_in = np.where(inside, z, 0)
         knots = self.knots(h)
-        W, H = self.sizes(knots.p), self.sizes(knots.q)
-        at = gather(W, H, knots.S, self.find(z_in, H), start=-self.reach, end=1)
-        b, l = rq.inverse(z_in, at)
+        b, l = rq.inverse(z_in, self.bin(knots, z_in, of_z=True)[1])
         return np.where(inside, b, z), -sum_rows(inside * l)
 
     def backward(self, dy: Tree, cache: SplineCache, *, need_dx: bool = True, param_grads: bool = True) -> Tree:
@@ -140,7 +141,8 @@ class Spline(Transform):
         p_dot, q_dot = softmax_back(planes[:K], knots.p), softmax_back(planes[K : 2 * K], knots.q)  # symmetric
         g_dot = planes[2 * K :]
         S_dot = sigmoid(knots.g) * g_dot
-        at_dot = gather(self.gain * p_dot, self.gain * q_dot, S_dot, k, start=0, end=0)
+        W_dot, H_dot = self.gain * p_dot, self.gain * q_dot
+        at_dot = gather(W_dot, running_sum(W_dot), H_dot, running_sum(H_dot), S_dot, k, start=0, end=0)
         z_dot, l_dot, here_dot = rq.forward_dot(b_dot * inside, at, at_dot, here)
         y_dot = np.where(inside, z_dot, b_dot), sum_rows(inside * l_dot)
         return y_dot, SplineCache(inside, k, Knots(p_dot, q_dot, S_dot, g_dot), at_dot, here_dot)
@@ -190,19 +192,28 @@ class SplineCoupling(Coupling):
 # ---- the bin of each number, and back
 
 
-def gather(W: Array, H: Array, S: Array, k: Array, start: float, end: float) -> Bin:
-    """The bins k. `start` is the first knot, `end` the slope at both ends; both are 0 for tangents: the rest is linear."""
+def running_sum(sizes: Array) -> Array:
+    """sum_{j<=k} of planes. Row by row: NumPy's cumsum goes through memory column by column, many times slower."""
+    ends = sizes.copy()
+    for k in range(1, len(ends)):
+        ends[k] += ends[k - 1]
+    return ends
+
+
+def gather(W: Array, X: Array, H: Array, Y: Array, S: Array, k: Array, start: float, end: float) -> Bin:
+    """The bins k, of sizes W and H with running sums X and Y, and inner slopes S. `start` is the first knot, `end` the slope at
+    both ends; both are 0 for tangents, for the rest is linear."""
     last = len(W) - 1
+    before, after = np.maximum(k - 1, 0), np.minimum(k, last - 1)
 
     def pick(planes: Array, i: Array) -> Array:
         return np.take_along_axis(planes, i[None], 0)[0]
 
-    def knot(sizes: Array) -> Array:
-        return start + np.where(k > 0, pick(np.cumsum(sizes, 0), np.maximum(k - 1, 0)), 0)
+    def pick_before(planes: Array, first: float) -> Array:
+        return np.where(k > 0, pick(planes, before), first)
 
-    d0 = np.where(k > 0, pick(S, np.maximum(k - 1, 0)), end)
-    d1 = np.where(k < last, pick(S, np.minimum(k, last - 1)), end)
-    return Bin(knot(W), pick(W, k), knot(H), pick(H, k), d0, d1)
+    x0, y0, d0 = start + pick_before(X, 0), start + pick_before(Y, 0), pick_before(S, end)
+    return Bin(x0, pick(W, k), y0, pick(H, k), d0, np.where(k < last, pick(S, after), end))
 
 
 def scatter(d: Bin, k: Array, bins: int) -> tuple[Array, Array, Array]:

@@ -22,11 +22,11 @@ _MODELS = {
     "wgan": "wgan:WGAN",
     "wgan_gp": "wgan_gp:WGANGP",
     "realnvp": "realnvp:RealNVP",
+    "neural_spline_flow": "neural_spline_flow:NeuralSplineFlow",
     "ddpm": "ddpm:DDPM",
     "flow_matching": "flow_matching:FlowMatching",
     "rbm": "rbm:RBM",
     "ebm": "ebm:EBM",
-    "neural_spline_flow": "neural_spline_flow:NeuralSplineFlow",
 }
 
 

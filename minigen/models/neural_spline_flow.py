@@ -1,7 +1,7 @@
 """Neural spline flow (Durkan et al. 2019): RealNVP whose couplings bend instead of stretching.
 
-A chain of affine couplings makes a density with holes out of a Gaussian, which has none, only by pulling it into threads: a bridge
-is left wherever there was a hole. A monotone spline has a slope of its own in each of its bins, and makes the hole at once.
+A chain of affine couplings makes a density with holes out of a Gaussian, which has none, only by pulling it into threads, and a
+bridge is left over each hole. A monotone spline has a slope of its own in each of its bins, and makes the hole at once.
 """
 
 from __future__ import annotations
