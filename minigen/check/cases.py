@@ -15,6 +15,7 @@ from ..layers.elementwise import Elementwise
 from ..layers.layer import Layer
 from ..layers.linear_map import LinearMap
 from ..losses import likelihood
+from .autoregressive_cases import AUTOREGRESSIVE_CASES
 from .case import SMALL, Case, LossCase, Sizes
 from .coupling_cases import COUPLING_CASES
 from .diffusion_cases import DIFFUSION_CASES
@@ -32,6 +33,7 @@ CASES = (
     *DIFFUSION_CASES,
     *ENERGY_CASES,
     *SEQUENCE_CASES,
+    *AUTOREGRESSIVE_CASES,
 )
 
 

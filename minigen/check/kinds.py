@@ -22,21 +22,34 @@ def streaming(s: Subject, m: Meter) -> None:
         if not s.layer.streams:
             raise Skip("its input has no positions")
         x = map_tree(lambda leaf: np.stack((leaf, leaf[::-1], 0 * leaf), 1), x)  # (N, 3, ...)
-    lengths = {leaf.shape[1] for leaf in leaves(x)}
-    if len(lengths) > 1:
-        raise Skip("its inputs have different positions")
     y, _ = s.forward(x)
-    try:
-        one, two = s.layer.stream(len(s.first)), s.layer.stream(len(s.first))
-        for t in range(lengths.pop()):
-            at = map_tree(lambda leaf: leaf[:, t], x)  # noqa: B023  called at once
-            out = s.layer.advance(at, one)
-            m.expect(f"advance at position {t}", gap(out, map_tree(lambda leaf: leaf[:, t], y)), 1e-12)  # noqa: B023
-            s.layer.advance(map_tree(lambda leaf: leaf[::-1], at), two)  # another stream, in between
-    except NotImplementedError as error:
-        if s.layer.streams:
-            raise Lacks(f"it says that it streams, but {error}") from error
-        raise Skip("it does not stream") from None
+    if len({leaf.shape[1] for leaf in leaves(x)}) > 1:
+        raise Skip("its inputs have different positions")
+    ways = [("position", x, y, ())]
+    if all(leaf.ndim == 4 for leaf in (*leaves(x), *leaves(y))) and len({leaf.shape[1:3] for leaf in leaves((x, y))}) == 1:
+        in_raster_order = (map_tree(lambda leaf: leaf.reshape(len(leaf), -1, leaf.shape[3]), tree) for tree in (x, y))
+        ways.append(("pixel", *in_raster_order, (next(leaves(x)).shape[2],)))
+    refused = []
+    for way in ways:
+        try:
+            _stream(s, m, *way)
+        except NotImplementedError as error:
+            if s.layer.streams:
+                raise Lacks(f"it says that it streams, but {error}") from error
+            refused.append(way)
+    if refused == ways:
+        raise Skip("it does not stream")
+
+
+def _stream(s: Subject, m: Meter, unit: str, x: Tree, y: Tree, width: tuple[int, ...]) -> None:
+    """Position by position along the second axis, with another stream in between."""
+    one, two = s.layer.stream(len(s.first), *width), s.layer.stream(len(s.first), *width)
+    for t in range(next(leaves(x)).shape[1]):
+        seen = t - 1 if getattr(one, "late", False) else t  # the first that a late one is handed is of no effect: x_(-1)
+        at = map_tree(lambda leaf: leaf[:, seen], x)  # noqa: B023  called at once
+        out = s.layer.advance(at, one)
+        m.expect(f"advance at {unit} {t}", gap(out, map_tree(lambda leaf: leaf[:, t], y)), 1e-12)  # noqa: B023
+        s.layer.advance(map_tree(lambda leaf: leaf[::-1], at), two)
 
 
 def inverse(s: Subject, m: Meter) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 from ..layers.composite import Composite
 from ..layers.conv2d import Convolution
 from ..layers.layer import Layer
+from ..layers.masked_conv2d import MaskedConv2d
 from ..layers.wiring import Pair
 from .cases import CASES, LOSSES
 
@@ -24,7 +25,8 @@ METHODS = (
 LAYERS = "minigen.layers."
 KERNELS = {  # whose definitions are broken, and the cases that use them
     "matmul": ("Linear", "Linear with computed weights"),
-    "conv2d": tuple(case.name for case in CASES if issubclass(case.cls, Convolution)),
+    "conv2d": tuple(case.name for case in CASES if issubclass(case.cls, Convolution) and case.cls is not MaskedConv2d),
+    "masked_conv2d": tuple(case.name for case in CASES if case.cls is MaskedConv2d),
     "bernoulli": ("bernoulli",),
 }
 FORWARD = ("forward", "wire", "f", "fix", "weights")  # what derivatives are measured against is not broken

@@ -23,6 +23,7 @@ from .layer import Layer, StaleCacheError
 from .layer_norm import LayerNorm
 from .linear import Linear
 from .linear_map import LinearMap
+from .masked_conv2d import MaskedConv2d
 from .masks import Halves, Join, Mask, Masked, channel_halves, checkerboard
 from .minibatch import MinibatchDiscrimination, MinibatchStd
 from .params import Params
@@ -79,6 +80,7 @@ __all__ = [
     "LinearMap",
     "Mask",
     "Masked",
+    "MaskedConv2d",
     "MaxPool2d",
     "MinibatchDiscrimination",
     "MinibatchStd",

@@ -117,7 +117,7 @@ class ScaledDotProduct(Layer):
 
     # ---- one position at a time: the memory holds the keys and values of all positions before
 
-    def stream(self, batch: int) -> Any:
+    def stream(self, batch: int, width: int | None = None) -> Any:
         return {} if self.causal else super().stream(batch)
 
     def advance(self, x_t: Three, memory: Any) -> Array:

@@ -30,11 +30,11 @@ class ChannelShift(LinearMap):
         y: Array = x[0] + x[1].reshape(spread(cache.shape))
         return y
 
-    def stream(self, batch: int) -> None:
+    def stream(self, batch: int, width: int | None = None) -> None:
         return None  # the shift is the same at every position
 
     def advance(self, x_t: tuple[Array, Array], memory: None) -> Array:
-        return x_t[0] + x_t[1]
+        return self.there(x_t, self.fix(x_t))
 
     def back(self, dy: Array, cache: ChannelShiftCache) -> tuple[Array, Array]:  # type: ignore[override]
         return dy, dy.sum(tuple(range(1, len(cache.shape) - 1)))

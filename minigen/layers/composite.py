@@ -119,14 +119,14 @@ class Composite(Layer):
 
     # ---- streaming follows the wiring too: a memory for every call
 
-    def stream(self, batch: int) -> dict[Any, Any]:
-        return {"batch": batch}
+    def stream(self, batch: int, width: int | None = None) -> dict[Any, Any]:
+        return {"at": (batch,) if width is None else (batch, width)}
 
     def advance(self, x_t: Tree, memory: dict[Any, Any]) -> Tree:
         def run(name: str, x_t: Tree, call: int) -> tuple[Tree, Cache]:
             layer = self.sub(name)
             if (name, call) not in memory:
-                memory[name, call] = layer.stream(memory["batch"])
+                memory[name, call] = layer.stream(*memory["at"])
             return layer.advance(x_t, memory[name, call]), None
 
         return self.wire(There(run), x_t)

@@ -127,8 +127,8 @@ class Conv1d(Convolution):
 
     # ---- one position at a time
 
-    def stream(self, batch: int) -> Any:
-        if not self.causal or self.stride != 1:
+    def stream(self, batch: int, width: int | None = None) -> Any:
+        if not self.causal or self.stride != 1 or width is not None:
             return super().stream(batch)  # which refuses
         W = self.params["W"]
         return Ring(zeros((self.reach + 1, batch, self.inputs), W.dtype, like=W))

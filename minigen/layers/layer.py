@@ -150,14 +150,19 @@ class Layer(Params):
         """Sets parameters from a first batch, once, before step 0; returns y."""
         return self.forward(x, train=True, key=key)[0]
 
-    def stream(self, batch: int) -> Any:
-        """A memory for `advance`: what a position must know of those before it."""
+    def stream(self, batch: int, width: int | None = None) -> Any:
+        """A memory for `advance`: what a position must know of those before it.
+
+        Positions lie along the second axis: times of a sequence, rows of an image. With a `width` they are the pixels of an
+        image of that width, row by row. Where y_t does not depend on x_t, which a sampler knows only after y_t, a memory may
+        be `late`: then advance is handed x of the position before, and the first one is of no effect.
+        """
         if self.streams:
             return None
         raise NotImplementedError(f"{type(self).__name__} does not stream: its output at t is not a function of x up to t")
 
     def advance(self, x_t: Tree, memory: Any) -> Tree:
-        """forward at one position (N, C), given what came before; the memory moves on in place."""
+        """forward at one position, (N, C) or a row (N, W, C), given what came before; the memory moves on in place."""
         if self.streams:
             return self.forward(x_t)[0]
         raise NotImplementedError(f"{type(self).__name__}.advance is not written")

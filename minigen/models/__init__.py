@@ -27,6 +27,8 @@ _MODELS = {
     "flow_matching": "flow_matching:FlowMatching",
     "rbm": "rbm:RBM",
     "ebm": "ebm:EBM",
+    "pixelcnn": "pixelcnn:PixelCNN",
+    "gated_pixelcnn": "gated_pixelcnn:GatedPixelCNN",
 }
 
 
