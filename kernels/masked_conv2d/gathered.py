@@ -1,7 +1,8 @@
 """Convolution by a list of taps as a gathered matrix product: the kernels of `conv2d/direct.py`, with tables of their own.
 
 There the number that pixel t meets at entry e lies at start[t] + offset[e]. A list of taps is a shorter table of offsets, and
-that is the whole difference: the arithmetic of a masked convolution is that of its live taps.
+that is the whole difference: the arithmetic of a masked convolution is that of its live taps. Against the definition: one pass
+over x and y for all taps, with a tile of y in registers, where the definition makes a pass for each.
 
 Legend: N images, H, W size, C input channels, M output channels, L taps, T = N H W pixels, E = L C.
 """

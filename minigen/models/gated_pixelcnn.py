@@ -111,8 +111,8 @@ class HorizontalStack(Composite):
             dtold[l] = b.gate(b.outs[l](dh))
             dh = dh + b.rows[l](dtold[l])[0]
         dtold[0] = b.gate(b.outs[0](dh))
-        dx, dy_class = b.rows[0](dtold[0], need_dx=b.need_dx)
-        return dx, tuple(dtold[l] for l in range(len(self.rows))), dy_class
+        dx = b.rows[0](dtold[0], need_dx=b.need_dx)[0]
+        return dx, tuple(dtold[l] for l in range(len(self.rows))), None
 
 
 class TwoStacks(Composite):
@@ -130,8 +130,7 @@ class TwoStacks(Composite):
 
     def unwire(self, b: Any, dy: Tree) -> Tree:
         dx_row, dtold, _ = b.horizontal(dy)
-        dx_above, _ = b.vertical(dtold, need_dx=b.need_dx)
-        dx = dx_row + dx_above
+        dx = dx_row + b.vertical(dtold, need_dx=b.need_dx)[0]
         return (dx, None) if self.classes else dx
 
 

@@ -18,6 +18,7 @@ FUNCTIONS = {
     "adam": ("step",),
     "bernoulli": ("loss",),
     "conv2d": ("forward", "input_gradient", "weight_gradient"),
+    "masked_conv2d": ("forward", "input_gradient", "weight_gradient"),
     "matmul": ("matmul",),
     "philox": ("words", "uniform", "normal"),
 }
