@@ -45,7 +45,7 @@ app = App(
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-DataName = Annotated[str | None, typer.Option("--data", help="A data set (minigen data lists them), or folder:PATH.")]
+DataName = Annotated[str | None, typer.Option("--data", help="A data set (minigen data lists them), folder:PATH or text:PATH.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the data's files lie. [default: $MINIGEN_DATA]")]
 
 
@@ -137,18 +137,20 @@ def train(
 @app.command()
 def sample(
     path: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, or a checkpoint.")],
-    n: Annotated[int, typer.Option("--n", "-n", min=1, help="How many.")] = 64,
+    n: Annotated[int | None, typer.Option("--n", "-n", min=1, help="How many. [default: 64 images, 8 sounds or texts]")] = None,
     seed: Annotated[int, typer.Option(help="Decides which.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="A PNG file. [default: in the folder of the run]")] = None,
+    length: Annotated[int | None, typer.Option(min=1, help="Of sequences. [default: that of the training rows]")] = None,
+    out: Annotated[Path | None, typer.Option(help="The file, a PNG, WAV or TXT. [default: in the folder of the run]")] = None,
 ) -> None:
-    """Draw samples from a trained model into a picture.
+    """Draw samples from a trained model: a picture, a sound with its spectrogram, or a text.
 
     \b
     minigen sample runs/vae-glyphs --n 100 --seed 3
+    minigen sample runs/wavenet-plucked --length 8000
     """
     from .training.catalogue import draw_samples
 
-    print(draw_samples(path, n, seed, out))
+    print(draw_samples(path, n, seed, out, length))
 
 
 @app.command("eval")
@@ -263,10 +265,10 @@ def show_data(
     data_dir: DataDir = None,
     split: Annotated[str, typer.Option(help="train or test.")] = "train",
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the data.")] = None,
-    out: Annotated[Path | None, typer.Option(help="A PNG file. [default: NAME.png]")] = None,
+    out: Annotated[Path | None, typer.Option(help="The file, a PNG, WAV or TXT. [default: named as the data]")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the data sets, or draw the first rows of one into a picture.
+    """List the data sets, or draw the first rows of one into a picture; sound becomes a WAV too, text is printed.
 
     \b
     minigen data

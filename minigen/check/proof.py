@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..backend import Array
-from ..models.model import Model
+from ..models.model import Model, told
 from ..models.objective import Objective, total
 from ..random import Key
 from .conduct import Evaluation, check_conduct, learning_places
@@ -193,7 +193,8 @@ def check_model(
     split = data.load(chosen, **proof.get("data_options", {}))
     key = Key(seed).at("check", name)
     model: Any = cls
-    model = model(split.shape, key.at("model"), np.float64, **{**cls.recipe.options, **proof.get("options", {}), **options})
+    options = told({**cls.recipe.options, **proof.get("options", {}), **options}, split.traits)
+    model = model(split.shape, key.at("model"), np.float64, **options)
     rows = rows or proof.get("rows", 4)
     batch = next(data.Batches(split, rows, key.at("batch"), dtype=np.float64))
     return prove(model, model.batch_of(batch), key.at("proof"), objectives=objectives)

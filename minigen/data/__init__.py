@@ -3,12 +3,24 @@
 `load("glyphs")` gives a `Dataset`, `Batches(data, 64, Key(0))` the endless batches of a run, `names()` all that can be loaded.
 """
 
-from . import binarized_mnist, fashion_mnist, glyphs, image_folder, mnist, points  # noqa: F401  each of these registers its data sets
+from . import (  # noqa: F401  each of these registers its data sets
+    binarized_mnist,
+    fashion_mnist,
+    fsdd,
+    glyphs,
+    grammar,
+    image_folder,
+    mnist,
+    plucked,
+    points,
+    text,
+)
 from .batches import Batch, Batches
 from .dataset import DataError, Dataset, Redrawn, as_floats, check_images
 from .densities import DENSITIES, Density, Modes, density
 from .glyphs import Glyphs
 from .registry import Entry, describe, load, names, register
+from .sequences import Sequences
 
 __all__ = [
     "DENSITIES",
@@ -21,6 +33,7 @@ __all__ = [
     "Glyphs",
     "Modes",
     "Redrawn",
+    "Sequences",
     "as_floats",
     "check_images",
     "density",

@@ -1,6 +1,7 @@
 """A data set: rows, their labels and factors, and the conversion of some rows to a float batch.
 
-Legend: N rows, B rows of a batch, (H, W, C) an image. A set of points has rows (D,) in place of (H, W, C).
+Legend: N rows, B rows of a batch, (H, W, C) an image. A set of points has rows (D,) in place of (H, W, C), one of sequences
+(sequences.py) rows (T,) of integers.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Dataset:
     factors: Mapping[str, Array] | None = None  # what generated each row, by name: (N,) each
     split: str = "train"
     classes: tuple[str, ...] = ()  # the name of each label
+    traits: Mapping[str, Any] = field(default_factory=dict)  # what else a model must know of the rows, by name of its option
 
     def __post_init__(self) -> None:
         for name, column in {"labels": self.labels, **(self.factors or {})}.items():

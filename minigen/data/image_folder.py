@@ -125,5 +125,6 @@ register(
         licence="yours",
         built_in=False,
         loader=load_folder,
+        path="/path/to/images",
     )
 )

@@ -27,6 +27,7 @@ class Entry:
     licence: str
     built_in: bool  # generated here, no file needed
     loader: Callable[..., Dataset]  # loader(split, folder, **options)
+    path: str = ""  # of data that lies where the user says, "name:path": an example of the path
 
 
 _entries: dict[str, Entry] = {}
@@ -54,8 +55,8 @@ def load(name: str, split: str = "train", *, folder: str | Path | None = None, o
     """The split `split` of the data set `name`.
 
     `folder` is where its files lie: by default $MINIGEN_DATA, else a cache folder of the user. `"folder:/path/to/images"` is
-    the data set "folder" at that path. `only` keeps some classes: "3", or "3,5". The other `options` belong to the data set:
-    `load("glyphs", size=32, colour=True)`.
+    the data set "folder" at that path, `"text:/path/to/a/file"` a text. `only` keeps some classes: "3", or "3,5". The other
+    `options` belong to the data set: `load("glyphs", size=32, colour=True)`.
 
     Raises DataError on an unknown name, split or option, and on missing or broken files, with the remedy.
     """
@@ -64,8 +65,9 @@ def load(name: str, split: str = "train", *, folder: str | Path | None = None, o
     if entry is None:
         raise DataError(_unknown("data set", name, names()))
     if colon:
-        if name != "folder" or not path:
-            raise DataError(f"{name}:{path} is no data set: a path follows 'folder:' alone, as in folder:/path/to/images")
+        if not entry.path or not path:
+            those = ", ".join(f"{entry.name}:{entry.path}" for entry in _sorted() if entry.path)
+            raise DataError(f"{name}:{path} is no data set: a path follows some names alone, as in {those}")
         folder = Path(folder or "", path)
     if split not in entry.rows:
         raise DataError(f"{name}: " + _unknown("split", split, tuple(entry.rows)))

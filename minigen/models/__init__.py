@@ -29,6 +29,8 @@ _MODELS = {
     "ebm": "ebm:EBM",
     "pixelcnn": "pixelcnn:PixelCNN",
     "gated_pixelcnn": "gated_pixelcnn:GatedPixelCNN",
+    "wavenet": "wavenet:WaveNet",
+    "char_wavenet": "char_wavenet:CharWaveNet",
 }
 
 

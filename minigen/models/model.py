@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -36,6 +37,11 @@ class Recipe:
     )  # of a model too large to be proved as it is: rows, options, data options
 
 
+def told(options: Mapping[str, Any], traits: Mapping[str, Any]) -> dict[str, Any]:
+    """`options` of a model, where those that are None and a trait of its data take the value that the data has."""
+    return {name: traits.get(name) if value is None else value for name, value in options.items()}
+
+
 class Model:
     """Networks by name (also attributes), `theta` and `grad` as flat vectors, objectives, optimisers, and state.
 
@@ -46,6 +52,8 @@ class Model:
     recipe: ClassVar[Recipe]
     unit: ClassVar[str] = "loss"  # of the terms and of the figures of `evaluate`
     objectives: tuple[Objective, ...] = ()
+    block: int = 64  # samples that are drawn together: sample i does not depend on how many are asked for
+    traits: Mapping[str, Any] = MappingProxyType({})  # of a model of sequences: what its integers stand for, as its data says
 
     def __init__(self, key: Key, dtype: DTypeLike = np.float32, *, like: Any = None, **nets: Layer) -> None:
         self.nets: dict[str, Layer] = {}
@@ -132,11 +140,11 @@ class Model:
         return terms
 
     def sample(self, n: int, key: Key) -> Array:
-        """n samples (n, H, W, C) in [0, 1]."""
+        """n samples (n, H, W, C) in [0, 1], or points (n, D), or sequences (n, T) of integers."""
         raise NotImplementedError(f"{type(self).__name__} does not sample")
 
     def pictures(self, batch: Any, key: Key) -> dict[str, Array]:
-        """What a run draws at its milestones, from fixed latents, by name: grids (rows, columns, H, W, C) in [0, 1], or points.
+        """What a run draws at its milestones, from fixed latents, by name: grids (rows, columns, H, W, C) in [0, 1] or samples.
 
         By default 64 samples, or 10,000 where samples are points (n, 2).
         """

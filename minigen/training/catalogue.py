@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,12 +16,13 @@ from ..random import Key
 from . import setup
 from .errors import RunError
 from .evaluation import Figures, evaluate
-from .pictures import as_grid, save_grid
 from .run import load_model, read_config
 from .settings import parse_data_options
+from .showing import show, texts
 
-BLOCK = 64  # samples drawn at once: sample i does not depend on how many are asked for
-PREVIEW = 64
+PREVIEW = 64  # rows of a data set that are drawn; of sequences
+SEQUENCES = 8
+EXCERPT = 400  # characters of a text that are printed
 
 
 def model_rows() -> list[dict[str, Any]]:
@@ -42,23 +43,42 @@ def model_rows() -> list[dict[str, Any]]:
     return rows
 
 
-def draw_samples(path: Path, n: int, seed: int, out: Path | None) -> str:
-    """Writes a grid of `n` samples of the trained model at `path`; returns a line that says where."""
+def draw_samples(path: Path, n: int | None, seed: int, out: Path | None, length: int | None = None) -> str:
+    """Writes `n` samples of the trained model at `path`, a block of them by default; returns lines that say where, and texts.
+
+    `length` is that of sequences, the length of the training rows by default.
+    """
     model, settings, step, _ = load_model(path)
-    if out is None:
-        out = (path if path.is_dir() else path.parent) / f"sampled-{n}-seed{seed}.png"
+    n = model.block if n is None else n
+    if length is not None and not model.traits:
+        raise RunError(f"{settings.model} does not draw sequences: leave --length out")
+    out = (path if path.is_dir() else path.parent) / f"sampled-{n}-seed{seed}" if out is None else out
+    options = {} if length is None else {"length": length}
     try:
-        drawn = samples(model, n, Key(seed).at("sample"))
+        drawn = samples(model, n, Key(seed).at("sample"), **options)
     except NotImplementedError:
         raise RunError(f"{settings.model} has no distribution to draw samples from") from None
-    save_grid(out, as_grid(drawn))
-    return f"{n} samples of {settings.model} after {step:,} steps: {out}"
+    files = show(out, drawn, model.traits)
+    return f"{_excerpt(drawn, model.traits)}{n} samples of {settings.model} after {step:,} steps: {_listed(files)}"
 
 
-def samples(model: Model, n: int, key: Key) -> Array:
+def samples(model: Model, n: int, key: Key, **options: Any) -> Array:
     """n samples, drawn block by block."""
-    blocks = [to_device(model.sample(BLOCK, key.at("block", i)), "cpu") for i in range(-(-n // BLOCK))]
+    size = model.block
+    blocks = [to_device(model.sample(size, key.at("block", i), **options), "cpu") for i in range(-(-n // size))]
     return np.concatenate(blocks)[:n]
+
+
+def _excerpt(rows: Array, traits: Mapping[str, Any]) -> str:
+    """The beginning of texts, to be printed; nothing for other rows."""
+    if "characters" not in traits:
+        return ""
+    text = texts(rows, traits["characters"])
+    return text if len(text) <= EXCERPT else f"{text[:EXCERPT]} ...\n\n"
+
+
+def _listed(files: Iterable[Path]) -> str:
+    return ", ".join(map(str, files))
 
 
 class Evaluated(NamedTuple):
@@ -85,6 +105,8 @@ def evaluate_run(path: Path, data: str | None, data_dir: Path | None) -> Evaluat
         data_dir = read_config(path).get("data_dir")
     test = load(data or settings.data, "test", folder=data_dir, **options)
     setup.check_rows(test)
+    if test.traits != dict(model.traits):
+        raise RunError(f"{path} is for {setup.said(model.traits)}, and {test.name} has {setup.said(test.traits)}")
     if test.shape != shape:
         raise RunError(f"{path} was trained on rows of shape {shape}, and those of {test.name} have shape {test.shape}")
     figures = evaluate(model, test, np.arange(len(test)), Key(settings.seed).at("evaluation"))
@@ -95,13 +117,18 @@ def preview(name: str, split: str, data_dir: Path | None, settings: Iterable[str
     """Writes a grid of the first rows of a data set; returns lines that say what it is and where."""
     rows = load(name, split, folder=data_dir, **parse_data_options(settings))
     setup.check_rows(rows)
-    shown = min(PREVIEW if len(rows.shape) == 3 else len(rows), len(rows))
+    most = SEQUENCES if rows.traits else PREVIEW if len(rows.shape) == 3 else len(rows)
+    shown = min(most, len(rows))
+    first = rows.batch(np.arange(shown))
+    if out is None:
+        stem = Path(name.partition(":")[2] or name).stem
+        out = Path(f"{stem}-rows" if "characters" in rows.traits else f"{stem}.png")  # not over the text itself
     try:
-        grid = as_grid(rows.batch(np.arange(shown)))
+        files = show(out, first, rows.traits)
     except ValueError as error:
         raise RunError(f"{name} cannot be drawn: {error}") from None
-    out = out if out is not None else Path(f"{Path(name.partition(':')[2] or name).name}.png")
-    save_grid(out, grid)
     classes = f", {len(rows.classes)} classes" if rows.classes else ""
     shape = " x ".join(map(str, rows.shape))
-    return f"{rows.name}, {split}: {len(rows):,} rows of {shape}{classes}\nits first {shown:,} rows: {out}"
+    what = f", {setup.said(rows.traits)}" if rows.traits else ""
+    said = f"{rows.name}, {split}: {len(rows):,} rows of {shape}{classes}{what}\nits first {shown:,} rows: {_listed(files)}"
+    return _excerpt(first, rows.traits) + said

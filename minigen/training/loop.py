@@ -17,7 +17,7 @@ from .diagnosis import explain, first_bad_layer
 from .errors import NotFiniteRunError
 from .evaluation import Figures, batch_of, evaluate
 from .interrupts import Interrupts
-from .pictures import as_grid, save_grid
+from .showing import show
 from .state import arrays_of, not_finite
 
 if TYPE_CHECKING:
@@ -155,8 +155,7 @@ class _Loop:
         run = self.run
         batch = batch_of(run.splits.test, self._picture_rows(), self.settings.device)
         for name, picture in self.model.pictures(batch, run.key.at("pictures")).items():
-            grid = picture if picture.ndim == 5 else as_grid(picture)
-            save_grid(run.folder / "samples" / f"{name}-{run.step:06d}.png", grid)
+            show(run.folder / "samples" / f"{name}-{run.step:06d}", picture, self.model.traits)
 
     def _picture_rows(self) -> Array:
         return self.run.key.at("picture rows").permutation(len(self.run.splits.test))[:PICTURE_ROWS]

@@ -9,6 +9,7 @@ from typing import Any
 from .evaluation import Figures
 from .loop import Outcome, last_verdict
 from .run import Run
+from .settings import shown
 from .setup import thread_count
 
 
@@ -16,7 +17,7 @@ def summary(run: Run) -> str:
     """Model, data, steps, machine and folder, a line each."""
     settings, train, test = run.settings, run.splits.train, run.splits.test
     networks = {name: sum(array.size for _, array in net.named(name)) for name, net in run.model.nets.items()}
-    options = ", ".join(f"{key} {value}" for key, value in settings.options.items())
+    options = ", ".join(f"{key} {shown(value)}" for key, value in settings.options.items())
     epochs = settings.steps / run.batches.per_epoch
     rows = [
         ("model", f"{settings.model}: {options}" if options else settings.model),

@@ -7,7 +7,7 @@ run = Run.resume("runs/vae-glyphs")
 config.json              the settings, and what they met: data, parameters, threads
 log.jsonl                terms and held-out figures (log.py)
 checkpoint.safetensors   all that is needed to go on (checkpoint.py, state.py)
-samples/*.png            grids from fixed latents and fixed held-out rows
+samples/*.png            grids from fixed latents and fixed held-out rows; of sequences *.wav or *.txt
 curves.png               the log, drawn
 """
 
@@ -76,10 +76,11 @@ class Run:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise RunError(f"{folder} exists already: go on with it by --resume, or choose another folder with --out")
         splits = _splits(data, settings, data_dir)
-        setup.check_labels(settings, splits)
         if epochs is not None:
             steps = setup.steps_of_epochs(epochs, len(splits.train), settings.batch)
             settings = from_recipe(name, recipe, {**given, "data": data_name}, steps_of_epochs=steps)
+        settings = setup.tell(model_class, settings, splits.train)
+        setup.check_labels(settings, splits)
         run = cls(folder, settings, setup.build(model_class, settings, splits.train.shape), splits)
         make_folder(folder / "samples")
         run._write_config(data_dir)

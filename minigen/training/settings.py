@@ -84,6 +84,14 @@ def differences(saved: Settings, asked: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def shown(value: Any) -> str:
+    """The value of an option, as a line of a report has room for it."""
+    if not isinstance(value, str):
+        return str(value)
+    short = value if len(value) <= 24 else f"{value[:20]} ..."
+    return short if short.isprintable() and short == value else repr(short)
+
+
 # ---- --set KEY=VALUE
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
 import os
@@ -14,12 +15,13 @@ import numpy as np
 
 from .. import models
 from ..backend import Shape, cupy
-from ..data import Dataset, check_images
+from ..data import Dataset, Sequences, check_images
 from ..data import load as load_data
-from ..models.model import Model
+from ..data.sequences import TRAITS
+from ..models.model import Model, told
 from ..random import Key
 from .errors import RunError
-from .settings import Settings, check_option
+from .settings import Settings, check_option, shown
 
 
 class Splits(NamedTuple):
@@ -65,14 +67,39 @@ def check_splits(splits: Splits) -> None:
 
 def check_rows(data: Dataset) -> None:
     """DataError that names the first row with a value that is not finite, or, for images, outside [0, 1]."""
+    if isinstance(data, Sequences):
+        return  # which were checked when they were made
     largest = float(np.finfo(data.images.dtype).max) if data.images.dtype.kind == "f" else 0.0
     low, high = (0.0, 1.0) if len(data.shape) == 3 else (-largest, largest)
     check_images(data.images, name=f"{data.name} ({data.split})", low=low, high=high)
 
 
+def tell(cls: type[Model], settings: Settings, data: Dataset) -> Settings:
+    """The settings, where the model has been told its data's traits (the rate of sound, the characters of a text).
+
+    RunError where the model is for another kind of data.
+    """
+    options = told(settings.options, data.traits)
+    theirs = {trait: options[trait] for trait in TRAITS if trait in cls.recipe.options}
+    if theirs != data.traits:
+        wanted, found = said(dict.fromkeys(theirs)) if None in theirs.values() else said(theirs), said(data.traits)
+        raise RunError(f"{settings.model} is for {wanted}, and {data.name} has {found}: choose --data {cls.recipe.data[0]}")
+    return dataclasses.replace(settings, options=options)
+
+
+def said(traits: Mapping[str, Any]) -> str:
+    """What rows with these traits are, in words; a value of None is any."""
+    if "hertz" in traits:
+        return "sound" if traits["hertz"] is None else f"sound of {traits['hertz']} samples a second"
+    if "characters" in traits:
+        characters = traits["characters"]
+        return "text" if characters is None else f"text of {len(characters)} characters {shown(characters)}"
+    return "images or points"
+
+
 def check_labels(settings: Settings, splits: Splits) -> None:
     """RunError where a model with an option `classes`, which learns from labels, gets none, or more classes than it is for."""
-    if (classes := settings.options.get("classes")) is None:
+    if not (classes := settings.options.get("classes")):
         return
     for split in splits:
         if split.labels is None:

@@ -34,8 +34,8 @@ def test_built_in_data_is_what_its_row_says(row):
         ("imagenet", "train", {}, "unknown data set 'imagenet'. There are: "),
         ("glyphs", "tset", {}, "glyphs: unknown split 'tset'. Did you mean 'test'. There are: train, test."),
         ("glyphs", "train", {"color": True}, "glyphs: unknown option 'color'. Did you mean 'colour'"),
-        ("mnist:/tmp", "train", {}, "a path follows 'folder:' alone"),
-        ("folder:", "train", {}, "a path follows 'folder:' alone"),
+        ("mnist:/tmp", "train", {}, "a path follows some names alone, as in folder:/path/to/images, text:/path/to/a/file"),
+        ("folder:", "train", {}, "a path follows some names alone, as in folder:/path/to/images, text:/path/to/a/file"),
     ],
 )
 def test_a_wrong_name_is_answered_with_the_right_ones(name, split, options, message):
