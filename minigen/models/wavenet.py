@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike
 
 from .. import optim
 from ..backend import Array, Shape, device_of, empty, to_device
-from ..losses import categorical
+from ..losses import categorical, log_softmax
 from ..random import Key
 from .causal_stack import CausalStack
 from .labelled import labelled
@@ -162,8 +162,6 @@ class WaveNet(Model):
 
     def log_probability(self, rows: Rows) -> Array:
         """log p(x) of each row in nats: (N,)."""
-        from ..losses import log_softmax
-
         log_p = log_softmax(self.net.forward((before(rows.symbols, self.symbols), rows.labels))[0])  # (N, T, V)
         return np.take_along_axis(log_p, rows.symbols[..., None], -1)[..., 0].sum(-1)
 
