@@ -1,6 +1,6 @@
-"""Denoising diffusion probabilistic models (Ho et al. 2020) of images, with a small U-Net.
+"""Denoising diffusion probabilistic models (Ho et al. 2020): of images with a small U-Net, of points with a small MLP.
 
-The model is that of diffusion.py, the network that of unet.py. Derived in lessons/04_diffusion.py.
+The model is that of diffusion.py, the networks those of unet.py and point_field.py. Derived in lessons/04_diffusion.py.
 """
 
 from __future__ import annotations
@@ -11,33 +11,48 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..backend import Shape
+from ..layers.layer import Layer
 from ..random import Key
 from .dcgan import quarterable
-from .diffusion import OPTIONS, Diffusion
+from .diffusion import OPTIONS, TIME_UNIT, Diffusion
 from .model import Recipe
+from .point_field import PLANE, PointField
 from .unet import UNet
+
+# On points v is predicted. At the end of the cosine schedule a is 5e-5, so that x_0 = (x_t - s eps) / a multiplies an error of
+# eps by 20,000; images are clipped to their range there, and points have none.
+POINTS: dict[str, Any] = {"batch": 256, "steps": 10_000, "rate": 2e-3, "options": {"width": 128, "prediction": "v"}}
 
 
 class DDPM(Diffusion):
-    """A U-Net of `width` channels at full resolution, 2 `width` below; the other options are those of `diffusion.OPTIONS`.
+    """On images a U-Net of `width` channels at full resolution, 2 `width` below; on points an MLP of `width` units.
 
-    Raises ValueError where images cannot be halved twice.
+    The other options are those of `diffusion.OPTIONS`. Raises ValueError where images cannot be halved twice, and where points
+    have classes.
     """
 
     name = "ddpm"
     recipe = Recipe(
         family="diffusion",
-        data=("glyphs", "mnist", "fashion_mnist", "glyphs_colour"),
+        data=("glyphs", "mnist", "fashion_mnist", "glyphs_colour", *PLANE),
         batch=64,
         steps=8000,
         rate=5e-4,
         lesson="04",
         options={"width": 32, **OPTIONS},
         objectives=("denoising",),
+        by_data=dict.fromkeys(PLANE, POINTS),
         proof={"rows": 2, "options": {"width": 16}, "data_options": {"size": 16}},
     )
-    net: UNet
 
     def __init__(self, shape: Shape, key: Key, dtype: DTypeLike = np.float32, *, width: int = 32, **options: Any) -> None:
-        _, _, C = quarterable(self.name, shape)
-        super().__init__(shape, key, dtype, UNet(C, width, options.get("classes") or 0), **options)
+        classes = options.get("classes") or 0
+        net: Layer
+        if len(shape) == 1:
+            if classes:
+                raise ValueError(f"{self.name} learns from labels on images alone; points have classes={classes}: leave it out")
+            net = PointField(shape[0], width, TIME_UNIT)
+        else:
+            _, _, C = quarterable(self.name, shape)
+            net = UNet(C, width, classes)
+        super().__init__(shape, key, dtype, net, **options)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from . import diffusion_sampling as sampling
 from .denoising import Denoising
 from .diffusion_bound import bound
 from .diffusion_sampling import Seen, Step
+from .drawn_field import field_panel
 from .labelled import Labelled, labelled
 from .model import Model
 from .objective import Terms
@@ -198,9 +200,13 @@ class Diffusion(Model):
         return self.sample_class(np.arange(n) * self.classes // max(1, n), key)
 
     def pictures(self, batch: Any, key: Key) -> dict[str, Array]:
-        """`samples`, with classes a row for each; for images `denoising`: ways from noise, below each what the network sees."""
+        """`samples`, with classes a row for each; for images `denoising`: ways from noise, below each what the network sees.
+
+        In the plane `field`: the score at five steps of a way from noise, over the points that have come there.
+        """
         if not self.images:
-            return super().pictures(batch, key)
+            pictures = super().pictures(batch, key)
+            return pictures | ({"field": self.drawn_score(key.at("field"))} if self.shape == (2,) else {})
         rows = 8 if self.classes is None else self.classes
         samples = self.sample(8 * rows, key.at("samples")).reshape(rows, 8, *self.shape)
         return {"samples": samples, "denoising": self.ways(4, 10, key.at("ways"))}
@@ -214,3 +220,13 @@ class Diffusion(Model):
         shown = [steps[i] for i in np.linspace(0, len(steps) - 1, columns).round().astype(int)]
         grid = np.stack([self.shown(np.stack((step.x, step.x0), 1)) for step in shown], 2)  # (n, 2, columns, H, W, C)
         return grid.reshape(2 * n, columns, *self.shape)
+
+    def drawn_score(self, key: Key, n: int = 3000, panels: int = 5) -> Array:
+        """The score of points in the plane: (1, panels, S, S, 3), from step T to the end."""
+        with self.averaged():
+            x = key.at("noise").normal((n, 2), like=self.theta)
+            steps = [Step(self.schedule.T, x, x), *self.walk(x, key.at("walk"))]
+            shown = [steps[i] for i in np.linspace(0, len(steps) - 1, panels).round().astype(int)]
+            extent = 1.15 * float(np.quantile(np.abs(shown[-1].x), 0.999))
+            drawn = [field_panel(partial(self.score, t=max(1, s.t)), s.x, extent, f"t = {s.t}") for s in shown]
+        return np.stack(drawn)[None]

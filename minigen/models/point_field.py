@@ -15,6 +15,8 @@ from ..layers.linear import Linear
 from ..layers.shape import Reshape
 from ..layers.tree import Tree
 
+PLANE = ("gaussians8", "checkerboard", "moons", "spirals", "pinwheel", "ring8", "grid25")  # what it learns
+
 
 class PointField(Composite):
     """(x (N, D), t (N,)) -> (N, D), with three hidden layers of SiLU: smooth, so that its divergence is smooth too.

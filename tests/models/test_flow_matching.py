@@ -23,8 +23,8 @@ RING = density("gaussians8")
 POINTS = RING.sample(9, KEY.at("points"))
 
 
-def small(dims=2, dtype=np.float64, hidden=8, **options):
-    return FlowMatching((dims,), KEY.at("model"), dtype, hidden=hidden, **options)
+def small(dims=2, dtype=np.float64, width=8, **options):
+    return FlowMatching((dims,), KEY.at("model"), dtype, width=width, **options)
 
 
 class Exact(Layer):
@@ -62,6 +62,42 @@ def with_exact_velocity(extra=lambda x, t: 0 * x):
 @pytest.mark.parametrize("dims", [1, 2, 3])
 def test_it_is_proved(dims):
     prove(small(dims), KEY.at("rows").normal((5, dims), np.float64), KEY.at("proof"))
+
+
+def test_it_is_proved_on_images():
+    images = KEY.at("images").uniform((2, 4, 8, 1), np.float64)
+    prove(FlowMatching((4, 8, 1), KEY.at("model"), np.float64, width=16), 2 * images - 1, KEY.at("proof"))
+
+
+def test_images_are_scaled_and_samples_are_images():
+    model = FlowMatching((8, 8, 1), KEY.at("model"), width=16, integration_steps=2)
+    model.start(1e-3, 4)
+    batch = SimpleNamespace(images=np.linspace(0, 1, 128, dtype=np.float32).reshape(2, 8, 8, 1))
+    rows = model.batch_of(batch)
+    assert (rows.min(), rows.max()) == (-1, 1)
+    assert set(model.step(rows, KEY.at("step"))) == set(model.evaluate(rows, KEY.at("e"))) == {"velocity"}
+    drawn = model.sample(3, KEY.at("s"))
+    assert drawn.shape == (3, 8, 8, 1)
+    assert 0 <= drawn.min() < drawn.max() <= 1
+    assert set(model.pictures(batch, KEY.at("p"))) == {"samples"}
+    with pytest.raises(ValueError, match=r"for points, not rows \(8, 8, 1\)"):
+        model.log_likelihood(rows)
+    with pytest.raises(ValueError, match=r"multiples of 4; got \(10, 8, 1\)"):
+        FlowMatching((10, 8, 1), KEY)
+
+
+def test_the_network_is_told_times_that_it_can_tell_apart():
+    """Its sines and cosines turn over 0 .. 1000, not 0 .. 1."""
+    model, seen = FlowMatching((8, 8, 1), KEY, np.float64, width=16), []
+    real = model.field.forward
+    model.field.forward = lambda x, **how: (seen.append(x[1]), real(x, **how))[1]
+    rows = KEY.at("rows").normal((50, 8, 8, 1), np.float64)
+    (regression,) = model.objectives
+    noise = regression.draw(model, rows, KEY.at("draw"))
+    regression(model, rows, noise, backward=False)
+    model.velocity(rows[:2], 0.25)
+    np.testing.assert_allclose(seen[0], 1000 * noise.t)
+    np.testing.assert_allclose(seen[1], 250)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +203,7 @@ def test_the_likelihood_of_the_exact_velocity_is_the_density():
 
 
 def test_the_likelihood_of_any_network_integrates_to_one():
-    model = small(hidden=12)
+    model = small(width=12)
     model.theta *= 2
     axis = np.arange(-9, 9, 0.15)
     x = np.stack(np.meshgrid(axis, axis), 2).reshape(-1, 2)
@@ -202,7 +238,7 @@ def test_samples_and_figures_are_those_of_the_averaged_parameters():
 
 
 def test_it_learns_the_ring():
-    model = small(dtype=np.float32, hidden=64, decay=0.98)
+    model = small(dtype=np.float32, width=64, decay=0.98)
     model.start(5e-3, 600)
     for i in range(600):
         model.step(RING.sample(256, KEY.at("data", i)).astype(np.float32), KEY.at("step", i))
@@ -216,7 +252,7 @@ def test_it_learns_the_ring():
 
 def test_a_run_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(FlowMatching, "pictures", lambda self, batch, key: {})
-    given = {"steps": 4, "batch": 8, "options": {"hidden": 4}, "data_options": {"rows": 40}}
+    given = {"steps": 4, "batch": 8, "options": {"width": 4}, "data_options": {"rows": 40}}
     whole, cut = (Run.create("flow_matching", out=tmp_path / name, **given) for name in ("whole", "cut"))
     whole.train()
     assert cut.train(minutes=0).step == 1
