@@ -34,12 +34,13 @@ from .drawn_field import field_panel
 from .labelled import Labelled, labelled
 from .model import Model
 from .objective import Terms
-from .schedules import PREDICTIONS, schedule
+from .schedules import PREDICTIONS, VARIANCES, schedule
 
 OPTIONS: dict[str, Any] = {
     "T": 1000,  # steps of the diffusion
     "schedule": "cosine",
     "prediction": "noise",
+    "variance": "small",
     "classes": None,  # without labels
     "drop": 0.1,  # of the labels
     "guidance": 1.0,
@@ -66,8 +67,11 @@ class Diffusion(Model):
         if chosen["prediction"] not in PREDICTIONS:
             raise ValueError(f"unknown prediction {chosen['prediction']!r}: there is {', '.join(PREDICTIONS)}")
         self.shape, self.images = tuple(shape), len(shape) == 3
+        if chosen["variance"] not in VARIANCES:
+            raise ValueError(f"unknown variance {chosen['variance']!r}: there is {', '.join(VARIANCES)}")
         self.schedule = schedule(chosen["schedule"], chosen["T"])
-        self.prediction, self.classes, self.guidance = chosen["prediction"], chosen["classes"], chosen["guidance"]
+        self.prediction, self.variance = chosen["prediction"], chosen["variance"]
+        self.classes, self.guidance = chosen["classes"], chosen["guidance"]
         self.jumps, self.eta, self.decay = min(chosen["jumps"], chosen["T"]), chosen["eta"], chosen["decay"]
         self.objectives = (Denoising(self.prediction, chosen["drop"]),)
 
@@ -168,7 +172,7 @@ class Diffusion(Model):
             return sampling.langevin(see, plan, x, sampling.levels(plan, jumps, 20.0, 0.01), key)
         at = sampling.times(plan.T, jumps)
         if sampler == "ancestral":
-            return sampling.ancestral(see, plan, x, at, key)
+            return sampling.ancestral(see, plan, x, at, key, variance=self.variance)
         if sampler == "heun":
             return sampling.heun(see, plan, x, at)
         return sampling.ddim(see, plan, x, at, key, self.eta if eta is None else eta)

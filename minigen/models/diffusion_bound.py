@@ -8,10 +8,12 @@ A diffusion is a hierarchical VAE whose encoder is fixed. The bound of lesson 03
     L_t = E KL(q(x_(t-1) | x_t, x_0) || p(x_(t-1) | x_t))                                       what a step back costs
     L_0 = E -log p(x_0 | x_1)                                                                   the last step, to pixels
 
-p(x_(t-1) | x_t) is the posterior with the network's x_0 in place of the data, xhat. Both Gaussians have its variance, and the
-KL is the distance of their means: with c its factor of x_0,
+p(x_(t-1) | x_t) is the posterior with the network's x_0 in place of the data, xhat, and the variance w: the posterior's own, or
+beta_t (`wider` in schedules.py). With c the posterior's factor of x_0, the two means are c (x_0 - xhat) apart:
 
-    L_t = E sum (c x_0 - c xhat)^2 / (2 var)
+    L_t = E sum (w^-1 var - 1 - log(w^-1 var) + w^-1 c^2 (x_0 - xhat)^2) / 2
+
+Of w = var only the last part remains: squared errors with weights, which the loss of training leaves out.
 
 L_0 is that of 256 grey levels, 2/255 apart in [-1, 1]: the mass of N(xhat, beta_1) between x_0 - 1/255 and x_0 + 1/255, where
 the darkest and the brightest level reach to infinity (section 3.3). E is over x_t, of which one sample is drawn.
@@ -72,9 +74,12 @@ def step_kl(model: Diffusion, x0: Array, labels: Array | None, t: Array, key: Ke
     """L_t (N,), nats, at one t of 2 .. T for each row and one sample of x_t."""
     t = to_device(t, device_of(x0))
     x_t = model.schedule.diffuse(x0, t, key.normal(x0.shape, like=x0))
-    q = model.schedule.posterior(t, t - 1, x0.astype(np.float64))
-    weights = to_device(q.of_x0**2 / (2 * q.var), "cpu").reshape(-1)  # (N,): up to thousands, hence in float64
-    return weights * squared_norms(x0 - model.denoise(x_t, t, labels).x0)
+    wide = x0[..., :1].astype(np.float64)  # the weights reach thousands
+    q = model.schedule.posterior(t, t - 1, wide)
+    w = q.var if model.variance == "small" else model.schedule.wider(t, t - 1, wide)
+    ratio, weight = (to_device(part, "cpu").reshape(-1) for part in (q.var / w, q.of_x0**2 / w))  # (N,), (N,)
+    distance = squared_norms(x0 - model.denoise(x_t, t, labels).x0)
+    return 0.5 * (math.prod(x0.shape[1:]) * (ratio - 1 - np.log(ratio)) + weight * distance)
 
 
 def decoder(model: Diffusion, x0: Array, labels: Array | None, key: Key) -> Array:

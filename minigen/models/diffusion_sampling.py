@@ -3,7 +3,7 @@
 A denoiser says what it makes of x at step t: x_0, and the noise eps in it, such that x = a x_0 + s eps. (a, s, alpha_bar, the
 posterior: schedules.py.) From t to an earlier r:
 
-ancestral   x_r ~ q(x_r | x, x_0), as if x_0 were the data                                               (Ho et al. 2020)
+ancestral   x_r ~ q(x_r | x, x_0), as if x_0 were the data; or with the `wider` variance                 (Ho et al. 2020)
 ddim        x_r = a_r x_0 + sqrt(s_r^2 - sigma^2) eps + sigma z,   sigma = eta times the posterior's     (Song et al. 2021)
             eta = 1 is `ancestral` in other words, eta = 0 draws no noise after the first.
 heun        ddim at eta = 0 turns (x_0, eps) into x: with a = cos phi, s = sin phi, that is a step of the probability flow
@@ -57,14 +57,17 @@ def times(T: int, steps: int) -> list[int]:
     return [int(t) for t in np.linspace(T, 0, steps + 1).round()]
 
 
-def ancestral(denoise: Denoiser, schedule: Schedule, x: Array, at: list[int], key: Key) -> Iterator[Step]:
-    """A sample of the posterior in every jump; none is drawn in the last, whose variance is 0."""
+def ancestral(
+    denoise: Denoiser, schedule: Schedule, x: Array, at: list[int], key: Key, *, variance: str = "small"
+) -> Iterator[Step]:
+    """A sample of the posterior in every jump; no noise is drawn in the last."""
     for t, r in pairwise(at):
         x0 = denoise(x, t).x0
         q = schedule.posterior(t, r, x)
         x = q.of_x0 * x0 + q.of_xt * x
         if r:
-            x = x + np.sqrt(q.var) * key.at(r).normal(x.shape, like=x)
+            var = q.var if variance == "small" else schedule.wider(t, r, x)
+            x = x + np.sqrt(var) * key.at(r).normal(x.shape, like=x)
         yield Step(r, x, x0)
 
 

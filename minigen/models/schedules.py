@@ -35,6 +35,7 @@ from ..backend import Array, device_of, real_dtype, to_device
 
 SCHEDULES = ("linear", "cosine")
 PREDICTIONS = ("noise", "x0", "v")
+VARIANCES = ("small", "large")  # of a jump back: the posterior's, right where x_0 is known, or `wider`, right where nothing is
 LARGEST_BETA = 0.999  # of the cosine schedule, whose last step would leave nothing (Nichol and Dhariwal 2021)
 
 
@@ -83,6 +84,11 @@ class Schedule:
         left, share = bar_t / bar_r, (1 - bar_r) / (1 - bar_t)
         parts = (np.sqrt(bar_r) * (1 - left) / (1 - bar_t), np.sqrt(left) * share, share * (1 - left))
         return Posterior(*(part.astype(real_dtype(x.dtype)) for part in parts))
+
+    def wider(self, t: Any, r: Any, x: Array) -> Array:
+        """1 - A (N, 1 ...), for one step beta_t: the variance of the jump back where x_0 is not known but N(0, 1)."""
+        wide: Array = (1 - self.bar(t, x) / self.bar(r, x)).astype(real_dtype(x.dtype))
+        return wide
 
     # ---- noise, data and v are each other's, given x_t
 
