@@ -26,7 +26,7 @@ class CharWaveNet(WaveNet):
         steps=3000,
         rate=3e-3,
         lesson="07",
-        options={"width": 48, "hidden": 64, "kernel": 2, "layers": 6, "stacks": 2, "characters": None},
+        options={"width": 32, "hidden": 64, "kernel": 2, "layers": 7, "stacks": 1, "characters": None},
         objectives=("next_symbol",),
         proof={"rows": 2, "options": {"width": 3, "hidden": 4, "layers": 3}, "data_options": {"rows": 4, "length": 24}},
     )
@@ -38,11 +38,11 @@ class CharWaveNet(WaveNet):
         key: Key,
         dtype: DTypeLike = np.float32,
         *,
-        width: int = 48,
+        width: int = 32,
         hidden: int = 64,
         kernel: int = 2,
-        layers: int = 6,
-        stacks: int = 2,
+        layers: int = 7,
+        stacks: int = 1,
         characters: str | None = None,
     ) -> None:
         if not characters:

@@ -83,13 +83,13 @@ class WaveNet(Model):
     recipe = Recipe(
         family="autoregressive",
         data=("plucked", "fsdd"),
-        batch=4,
-        steps=4000,
-        rate=2e-3,
+        batch=8,
+        steps=3000,
+        rate=3e-3,
         lesson="07",
-        options={"classes": 8, "width": 32, "hidden": 64, "kernel": 2, "layers": 8, "stacks": 2, "hertz": None},
+        options={"classes": 8, "width": 32, "hidden": 64, "kernel": 2, "layers": 8, "stacks": 1, "hertz": None},
         objectives=("next_symbol",),
-        by_data={"fsdd": {"options": {"classes": 10}}},
+        by_data={"fsdd": {"batch": 4, "options": {"classes": 10, "stacks": 2}}},
         proof={"rows": 2, "options": {"width": 3, "hidden": 4, "layers": 3}, "data_options": {"rows": 4, "length": 24}},
     )
     unit = "nats per sample"
@@ -106,7 +106,7 @@ class WaveNet(Model):
         hidden: int = 64,
         kernel: int = 2,
         layers: int = 8,
-        stacks: int = 2,
+        stacks: int = 1,
         hertz: int | None = None,
     ) -> None:
         if hertz is None:

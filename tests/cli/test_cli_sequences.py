@@ -53,7 +53,7 @@ def test_text_is_trained_and_printed(minigen, here):
 def test_data_is_shown(minigen, here):
     code, out, _ = minigen("data", "plucked", "--set", "rows=3")
     assert code == 0
-    assert "plucked, train: 3 rows of 4000, 8 classes, sound of 8000 samples a second\nits first 3 rows: plucked.wav, " in out
+    assert "plucked, train: 3 rows of 2000, 8 classes, sound of 8000 samples a second\nits first 3 rows: plucked.wav, " in out
     assert {path.name for path in here.iterdir()} == {"plucked.wav", "plucked.png"}
     (here / "notes.txt").write_text("abc\n" * 200)
     code, out, _ = minigen("data", "text:notes.txt")

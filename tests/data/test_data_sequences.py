@@ -92,7 +92,7 @@ def test_the_loop_is_that_of_karplus_and_strong():
 
 
 def test_strings_sound_at_their_pitch_and_fade():
-    data = load("plucked", "test", rows=40)
+    data = load("plucked", "test", rows=40, length=4000)
     sound = decode(data.images).astype(np.float64)
     assert data.traits == {"hertz": 8000}
     assert data.classes == tuple(NOTES)
