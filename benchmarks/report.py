@@ -69,6 +69,25 @@ def ring8(r: dict[str, Any]) -> Iterator[Row]:
         yield Row(what, ours, "8; 98.9 %; 1, a perfect sampler")
 
 
+def sequences_char_wavenet(r: dict[str, Any]) -> Iterator[Row]:
+    what = f"char_wavenet, built-in grammar, {r['settings']['steps']:,} updates: nats per character"
+    yield Row(what, f"{r['nll']:.4f} ± {r['nll_standard_error']:.4f}", f"the grammar on the same rows {r['grammar_nll']:.4f}")
+    yield Row(
+        f"the same: complete lines of {r['lines']:,} sampled that the grammar can write", f"{100 * r['lines_right']:.1f} %", ""
+    )
+
+
+def sequences_wavenet(r: dict[str, Any]) -> Iterator[Row]:
+    what = f"wavenet, plucked strings, {r['settings']['steps']:,} updates: "
+    yield Row(f"{what}nats per sample", f"{r['nll']:.3f} ± {r['nll_standard_error']:.3f}", "5.545, all levels alike")
+    notes = f"{what}{r['sounds']} sampled sounds, the strongest note is the one asked for"
+    yield Row(notes, f"{100 * r['notes_right']:.1f} %", f"real strings {100 * r['real_notes_right']:.1f} %")
+    seconds = r["cpu_seconds_for_a_second_of_sound"]
+    yield Row(
+        "the same: CPU seconds to sample a second of sound at 8 kHz", f"{seconds['1']:.1f}; 8 at once {seconds['8']:.1f}", ""
+    )
+
+
 def steps(r: dict[str, Any]) -> Iterator[Row]:
     for row in r["rows"]:
         ratio = "not measured" if row["ratio"] is None else f"{row['ratio']:.2f}"
@@ -89,6 +108,8 @@ TABLES: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
         gan_mnist_dcgan,
         gan_mnist_conditional_gan,
         ring8,
+        sequences_char_wavenet,
+        sequences_wavenet,
         steps,
     )
 }
