@@ -19,6 +19,7 @@ from minigen.models.denoising import DenoisingNoise
 from minigen.models.gan import GAN, GANNoise
 from minigen.models.model import Model
 from minigen.models.objective import total
+from minigen.models.pixelcnn import PixelCNN
 from minigen.models.vae import VAE, ElboNoise
 from minigen.random import Key
 
@@ -136,7 +137,25 @@ def ddpm(peer: Any) -> Pair:
     return Pair(model, peer, Steps(model, batch), first_losses)
 
 
-PAIRS: dict[str, Callable[[Any], Pair]] = {"vae": vae, "gan": gan, "dcgan": dcgan, "ddpm": ddpm}
+def pixelcnn(peer: Any) -> Pair:
+    """28x28x1 binary, masked convolutions; of the peer's kernels we have the live taps."""
+    model = PixelCNN((28, 28, 1), Key(0))
+    theirs, net = peer.networks["net"], model.net
+    for at, name in enumerate(("first", *(f"conv{l}" for l in range(6)), "head", "out")):
+        copy_live(theirs[2 * at], net[name])
+    model.start(rate=peer.rate, steps=0)
+    batch = np.ascontiguousarray(peer.batch.numpy().transpose(0, 2, 3, 1))  # (N, 28, 28, 1)
+
+    def first_losses() -> dict[str, tuple[float, float]]:
+        terms, _ = model.objectives[0](model, batch, None, backward=False)
+        with torch.no_grad():
+            loss = peer.losses(torch_steps.Replay([]))["net"]
+        return {"nll": (float(total(terms)), float(loss))}
+
+    return Pair(model, peer, Steps(model, batch), first_losses)
+
+
+PAIRS: dict[str, Callable[[Any], Pair]] = {"vae": vae, "gan": gan, "dcgan": dcgan, "ddpm": ddpm, "pixelcnn": pixelcnn}
 
 
 def sub(network: Any, path: str) -> Any:
@@ -167,6 +186,14 @@ def copy_conv(theirs: Any, ours: Any) -> None:
     ours.params["W"][...] = theirs.weight.detach().numpy().transpose(2, 3, 1, 0)
     if theirs.bias is not None:
         ours.params["b"][...] = theirs.bias.detach().numpy()
+
+
+def copy_live(theirs: Any, ours: Any) -> None:
+    """A masked nn.Conv2d (M, C, k, k), or one of kernel 1 -> MaskedConv2d (live taps, C, M)."""
+    kernel = theirs.weight.detach().numpy()
+    live = theirs.mask.numpy() > 0 if hasattr(theirs, "mask") else np.ones(kernel.shape[2:], bool)
+    ours.params["W"][...] = kernel[:, :, live].transpose(2, 1, 0)
+    ours.params["b"][...] = theirs.bias.detach().numpy()
 
 
 def copy_pointwise(theirs: Any, ours: Any) -> None:
