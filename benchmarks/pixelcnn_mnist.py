@@ -16,6 +16,7 @@ import os
 import platform
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,13 @@ from minigen.training import Run, load_model
 
 RESULT = Path(__file__).parent / "results" / "pixelcnn_mnist.json"
 RUN = Path("runs/gated_pixelcnn_mnist")
-SETTINGS = {"data": "binarized_mnist", "batch": 16, "steps": 8000, "rate": 4e-3, "options": {"width": 16, "layers": 8}}
+SETTINGS: dict[str, Any] = {
+    "data": "binarized_mnist",
+    "batch": 16,
+    "steps": 8000,
+    "rate": 4e-3,
+    "options": {"width": 16, "layers": 8},
+}
 
 
 def main() -> None:
@@ -42,7 +49,7 @@ def main() -> None:
         "cpus": os.cpu_count(),
         "parameters": sum(array.size for _, array in trained.model.net.named()),  # type: ignore[attr-defined]
         "steps": trained.step,
-        "epochs": trained.step * SETTINGS["batch"] / 50_000,  # type: ignore[operator]
+        "epochs": trained.step * SETTINGS["batch"] / 50_000,
         "cpu_seconds": round(time.process_time()),
         "seeds": [trained.settings.seed],
         "settings": trained.settings.as_json(),

@@ -1,4 +1,4 @@
-"""PixelCNN and gated PixelCNN: gradients, causality and reach by derivative, exact probabilities, streams that know the past."""
+"""PixelCNN and gated PixelCNN: gradients, causality and reach by derivative, exact probabilities, streams."""
 
 from collections import Counter
 from itertools import product
