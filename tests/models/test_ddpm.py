@@ -189,7 +189,7 @@ def test_colour_images_of_32_pixels():
     ("shape", "options", "says"),
     [
         ((10, 8, 1), {}, r"multiples of 4; got \(10, 8, 1\)"),
-        ((2,), {}, r"ddpm halves images twice"),
+        ((8, 2), {}, r"ddpm halves images twice"),
         ((8, 8, 1), {"width": 8}, "multiple of its 8 groups and at least 16, got 8"),
         ((8, 8, 1), {"prediction": "score"}, "unknown prediction 'score': there is noise, x0, v"),
         ((8, 8, 1), {"schedule": "step"}, "unknown schedule 'step': there is linear, cosine"),
