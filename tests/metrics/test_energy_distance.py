@@ -67,6 +67,10 @@ def test_the_floor_shrinks_as_samples_grow():
     for found, n in ((few, 100), (many, 800)):
         assert abs(found.mean) < 4 * found.spread / math.sqrt(24)
         assert 1 < found.spread * n < 20
+    by_hand = [
+        energy_distance(ring.sample(800, Key(0).at(i, "one")), ring.sample(800, Key(0).at(i, "other"))) for i in range(24)
+    ]
+    assert many == pytest.approx((np.mean(by_hand), np.std(by_hand) * math.sqrt(24 / 23), 24))
     assert 4 < few.spread / many.spread < 16  # about n
 
 

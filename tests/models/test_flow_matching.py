@@ -143,15 +143,28 @@ def test_the_path_begins_at_noise_and_ends_at_the_mixture():
 def test_velocity_and_score_belong_to_the_density(t):
     """The continuity equation, d log p / dt = -div v - v . grad log p, and grad log p, by central differences."""
     x, h = 2 * KEY.at("places").normal((20, 2), np.float64), 1e-5
-    log_p, v = partial(path_log_density, *RING.modes), partial(path_velocity, *RING.modes)
+    lopsided = 1 + 2 * KEY.at("means").normal((5, 2), np.float64), 0.7
+    log_p, v = partial(path_log_density, *lopsided), partial(path_velocity, *lopsided)
     grad = np.stack([(log_p(x + h * e, t) - log_p(x - h * e, t)) / (2 * h) for e in np.eye(2)], 1)
-    np.testing.assert_allclose(path_score(*RING.modes, x, t), grad, atol=1e-7)
+    np.testing.assert_allclose(path_score(*lopsided, x, t), grad, atol=1e-7)
     div = sum((v(x + h * e, t) - v(x - h * e, t))[:, i] / (2 * h) for i, e in enumerate(np.eye(2)))
     change = (log_p(x, t + h) - log_p(x, t - h)) / (2 * h)
     np.testing.assert_allclose(change, -div - (v(x, t) * grad).sum(1), atol=1e-6)
 
 
+def test_far_away_there_is_one_mode():
+    x, (means, sigma) = np.array([[0.0, 400.0]]), RING.modes
+    nearest = means[means[:, 1].argmax()]
+    np.testing.assert_allclose(path_score(means, sigma, x, 1.0), (nearest - x) / sigma**2)
+    np.testing.assert_allclose(path_velocity(means, sigma, x, 1.0), x)  # v is then x itself
+    assert np.isfinite(path_log_density(means, sigma, x, 1.0))
+
+
 # ---- integration
+
+
+def test_times_in_equal_steps():
+    assert grid(1, 0, 4) == [1.0, 0.75, 0.5, 0.25, 0.0]
 
 
 @pytest.mark.parametrize(("rule", "order"), [(euler, 1), (heun, 2)])
