@@ -184,6 +184,12 @@ class Average:
         self.spans = self.vector.spans("") if spans is None else list(spans)
         self.values = [self.vector.theta[span].copy() for span in self.spans]
 
+    def restart(self) -> None:
+        """Averages from theta as it is now."""
+        self.t = 0
+        for span, value in zip(self.spans, self.values, strict=True):
+            value[...] = self.vector.theta[span]
+
     def update(self) -> None:
         """One step towards theta."""
         decay = min(self.decay, (1 + self.t) / (10 + self.t))

@@ -14,24 +14,28 @@ from ..layers.coupling import Transform
 from ..layers.elementwise import Elementwise
 from ..layers.layer import Layer
 from ..layers.linear_map import LinearMap
+from ..layers.rearrange import Rearrangement
 from ..losses import likelihood
 from .autoregressive_cases import AUTOREGRESSIVE_CASES
 from .case import SMALL, Case, LossCase, Sizes
 from .coupling_cases import COUPLING_CASES
 from .diffusion_cases import DIFFUSION_CASES
 from .energy_cases import ENERGY_CASES
+from .flow_cases import FLOW_CASES
 from .image_cases import IMAGE_CASES
 from .layer_cases import LAYER_CASES
 from .loss_cases import LOSSES
 from .sequence_cases import SEQUENCE_CASES
 
-ABSTRACT = (Layer, Composite, Bijection, Elementwise, Convolution, LinearMap, Transform)  # what only subclasses can do
+# What only subclasses can do:
+ABSTRACT = (Layer, Composite, Bijection, Elementwise, Convolution, LinearMap, Rearrangement, Transform)
 CASES = (
     *LAYER_CASES,
     *IMAGE_CASES,
     *COUPLING_CASES,
     *DIFFUSION_CASES,
     *ENERGY_CASES,
+    *FLOW_CASES,
     *SEQUENCE_CASES,
     *AUTOREGRESSIVE_CASES,
 )

@@ -1,5 +1,6 @@
 """Layers: one file per kind. `layer.py` has the protocol, `linear.py` is the pattern, `composite.py` puts them together."""
 
+from .act_norm import ActNorm
 from .activations import ELU, GELU, SELU, Mish, Softsign
 from .attention import MultiHeadAttention, ScaledDotProduct
 from .augment import Brightness, Contrast, Cutout, RandomCrop, RandomFlip, RandomShift, Saturation
@@ -19,15 +20,19 @@ from .free_energy import FreeEnergy
 from .gated import GatedUnit
 from .group_norm import GroupNorm, InstanceNorm
 from .inner_product import InnerProduct
+from .invertible_conv import InvertibleConv
 from .layer import Layer, StaleCacheError
 from .layer_norm import LayerNorm
 from .linear import Linear
 from .linear_map import LinearMap
+from .logit import Logit
 from .masked_conv2d import MaskedConv2d
 from .masks import Halves, Join, Mask, Masked, channel_halves, checkerboard
 from .minibatch import MinibatchDiscrimination, MinibatchStd
+from .multi_scale import MultiScale
 from .params import Params
 from .pooling import AveragePool2d, GlobalAveragePool, MaxPool2d
+from .rearrange import Permute, Rearrangement
 from .shape import Flatten, Reshape
 from .softmax import Softmax
 from .spectral_norm import SpectralNorm
@@ -42,6 +47,7 @@ __all__ = [
     "ELU",
     "GELU",
     "SELU",
+    "ActNorm",
     "Affine",
     "AffineCoupling",
     "AveragePool2d",
@@ -72,12 +78,14 @@ __all__ = [
     "Halves",
     "InnerProduct",
     "InstanceNorm",
+    "InvertibleConv",
     "Join",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LinearMap",
+    "Logit",
     "Mask",
     "Masked",
     "MaskedConv2d",
@@ -86,13 +94,16 @@ __all__ = [
     "MinibatchStd",
     "Mish",
     "MultiHeadAttention",
+    "MultiScale",
     "NearestUpsample",
     "NotFiniteError",
     "Params",
+    "Permute",
     "RandomCrop",
     "RandomFlip",
     "RandomShift",
     "ReLU",
+    "Rearrangement",
     "Reshape",
     "Residual",
     "Saturation",

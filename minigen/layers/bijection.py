@@ -49,7 +49,7 @@ class Chain(Composite, Bijection):
 
     With `store=False` no activation is kept: the cache is the output, and backward walks the chain from its end, inverting one
     bijection, running it forward, then backward. Memory no longer grows with depth; the price is one more pass, and that x is
-    recovered to rounding. Such a chain refuses state, which would be read after it had moved, and noise, which no inverse has.
+    recovered to rounding. Such a chain refuses state that moves, which is read too late, and noise, which no inverse has.
     """
 
     def __init__(self, *bijections: Bijection, store: bool = True) -> None:
@@ -145,7 +145,7 @@ class Chain(Composite, Bijection):
 
     def _refuse_state(self) -> None:
         for path, node in self.walk():
-            if node.state:
+            if node.state and node.state_moves:
                 raise TypeError(
                     f"Chain(store=False): {path} ({type(node).__name__}) has state, which would be read after it had moved. "
                     "Use store=True"

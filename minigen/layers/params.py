@@ -23,6 +23,8 @@ class Params:
     learns                False freezes this node: its backward computes no parameter gradients
     """
 
+    state_moves = True  # False: what is in `state` are constants, which no commit moves
+
     def __init__(self, **specs: Spec) -> None:
         self.specs = specs
         self.params, self.grads, self.dots = Views(), Views(), Views()

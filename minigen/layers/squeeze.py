@@ -10,10 +10,8 @@ N batch, H, W size, C channels, f factor.
 from __future__ import annotations
 
 from ..backend import Array
-from ..random import Key
-from .bijection import Bijection
 from .linear_map import LinearMap, LinearMapCache, check_images
-from .tree import map_tree
+from .rearrange import Rearrangement
 
 
 def space_to_depth(x: Array, f: int) -> Array:
@@ -82,7 +80,7 @@ class DepthToSpace(LinearMap):
         return space_to_depth(dy, self.factor)
 
 
-class Squeeze(Bijection):
+class Squeeze(Rearrangement):
     """(N, fH, fW, C) -> z (N, H, W, f f C) and logdet 0 (Dinh et al. 2017, section 3.6), with its inverse.
 
     Raises ValueError where the size is not a multiple of the factor.
@@ -92,35 +90,10 @@ class Squeeze(Bijection):
         super().__init__()
         self.factor = factor
 
-    def forward(self, x: Array, *, train: bool = False, key: Key | None = None) -> tuple[tuple[Array, int], LinearMapCache]:
+    def there(self, x: Array) -> Array:
         check_blocks(f"Squeeze({self.factor})", x, self.factor)
-        return (space_to_depth(x, self.factor), 0), LinearMapCache(x.shape)
+        return space_to_depth(x, self.factor)
 
-    def inverse(self, z: Array) -> tuple[Array, int]:
+    def back(self, z: Array) -> Array:
         check_depth(f"Squeeze({self.factor}).inverse", z, self.factor)
-        return depth_to_space(z, self.factor), 0
-
-    def backward(
-        self, dy: tuple[Array | None, Array | None], cache: LinearMapCache, *, need_dx: bool = True, param_grads: bool = True
-    ) -> Array | None:
-        return map_tree(self._back, dy[0]) if need_dx else None  # logdet is a constant: its gradient goes nowhere
-
-    def jvp(
-        self, x_dot: Array, cache: LinearMapCache, *, move_params: bool = False
-    ) -> tuple[tuple[Array, int], LinearMapCache]:
-        return (space_to_depth(x_dot, self.factor), 0), cache
-
-    def backward_jvp(
-        self,
-        dy: tuple[Array | None, Array | None],
-        dy_dot: tuple[Array | None, Array | None],
-        cache: LinearMapCache,
-        tangents: LinearMapCache,
-        *,
-        need_dx: bool = True,
-        param_grads: bool = True,
-    ) -> tuple[Array | None, Array | None]:
-        return map_tree(self._back, (dy[0], dy_dot[0])) if need_dx else (None, None)
-
-    def _back(self, dz: Array) -> Array:
-        return depth_to_space(dz, self.factor)
+        return depth_to_space(z, self.factor)

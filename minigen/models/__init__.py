@@ -16,6 +16,8 @@ _MODELS = {
     "conv_vae": "conv_vae:ConvVAE",
     "conditional_gan": "conditional_gan:ConditionalGAN",
     "classifier": "classifier:Classifier",
+    "glow": "glow:Glow",
+    "conv_realnvp": "conv_realnvp:ConvRealNVP",
     "gan": "gan:GAN",
     "dcgan": "dcgan:DCGAN",
     "unrolled_gan": "unrolled_gan:UnrolledGAN",

@@ -112,6 +112,9 @@ class Model:
         """Makes the optimisers for a run of `steps` steps with learning rate `rate`."""
         raise NotImplementedError(f"{type(self).__name__}.start is not written")
 
+    def data_init(self, batch: Any, key: Key) -> None:
+        """Sets parameters from a first batch (what `batch_of` gives), once, before step 0. Here nothing starts from data."""
+
     def step(self, batch: Any, key: Key) -> Terms:
         """One update, written out: draw, zero the gradients, objective, optimiser, commit. Returns the terms of the loss."""
         raise NotImplementedError(f"{type(self).__name__}.step is not written")

@@ -60,6 +60,7 @@ class _Loop:
         # A step that overflows is reported by name, below; NumPy's own warnings would only precede that.
         with workspace(), np.errstate(all="ignore"), Interrupts() as asked, self._bar() as bar:
             if run.saved_step is None:
+                self._start_from_data()
                 self._evaluate("held_out")
                 self._draw_pictures()
                 self._save()
@@ -76,6 +77,15 @@ class _Loop:
                 if run.step == steps or time.monotonic() - self.saved > self.checkpoint_seconds:
                     self._save()
         return Outcome(run.step, why, self.figures)
+
+    def _start_from_data(self) -> None:
+        """The data-dependent start, from the rows of the first batch: before anything is evaluated, drawn or saved."""
+        run, model = self.run, self.model
+        batches = run.batches
+        first = batch_of(batches.rows(0), batches.indices(0, 0), self.settings.device)
+        model.data_init(model.batch_of(first), run.key.at("data_init"))
+        for average in model.averages.values():
+            average.restart()
 
     def _step(self) -> None:
         run, model = self.run, self.model
