@@ -20,7 +20,8 @@ from .point_field import PLANE, PointField
 from .unet import UNet
 
 # On points v is predicted. At the end of the cosine schedule a is 5e-5, so that x_0 = (x_t - s eps) / a multiplies an error of
-# eps by 20,000; images are clipped to their range there, and points have none.
+# eps by 20,000; images are clipped to their range there, and points have none. The linear schedule leaves 6e-3.
+LEAST_LEFT = 1e-3
 POINTS: dict[str, Any] = {"batch": 256, "steps": 10_000, "rate": 2e-3, "options": {"width": 128, "prediction": "v"}}
 
 
@@ -28,7 +29,7 @@ class DDPM(Diffusion):
     """On images a U-Net of `width` channels at full resolution, 2 `width` below; on points an MLP of `width` units.
 
     The other options are those of `diffusion.OPTIONS`. Raises ValueError where images cannot be halved twice, and where points
-    have classes.
+    have classes or are to be sampled by a noise that says nothing of them.
     """
 
     name = "ddpm"
@@ -56,3 +57,9 @@ class DDPM(Diffusion):
             _, _, C = quarterable(self.name, shape)
             net = UNet(C, width, classes)
         super().__init__(shape, key, dtype, net, **options)
+        left = float(self.schedule.alpha_bar[-1]) ** 0.5
+        if not self.images and self.prediction == "noise" and left < LEAST_LEFT:
+            raise ValueError(
+                f"points cannot be sampled by their noise where the schedule leaves {left:.0e} of them, by which an error of "
+                "the network is divided: use prediction=v, or schedule=linear"
+            )

@@ -37,7 +37,8 @@ def exact_score(x, a, s):
 
 @pytest.mark.parametrize("prediction", ["noise", "x0", "v"])
 def test_it_is_proved_on_points(prediction):
-    prove(DDPM((2,), KEY, np.float64, width=6, prediction=prediction), RING.sample(5, KEY.at("rows")), KEY.at("proof"))
+    options = {"width": 6, "prediction": prediction, "schedule": "linear"}
+    prove(DDPM((2,), KEY, np.float64, **options), RING.sample(5, KEY.at("rows")), KEY.at("proof"))
 
 
 @pytest.mark.parametrize("t", [300, 600, 900])
@@ -72,5 +73,7 @@ def test_points_have_settings_of_their_own_and_no_classes():
     settings = from_recipe("ddpm", DDPM.recipe, {"data": "moons"})
     assert (settings.steps, settings.options["width"], settings.options["prediction"]) == (POINTS["steps"], 128, "v")
     assert from_recipe("ddpm", DDPM.recipe, {}).options["prediction"] == "noise"
+    with pytest.raises(ValueError, match=r"the schedule leaves 5e-05 of them, .* use prediction=v, or schedule=linear"):
+        DDPM((2,), KEY, schedule="cosine", prediction="noise")
     with pytest.raises(ValueError, match="classes=3: leave it out"):
         DDPM((2,), KEY, classes=3)
