@@ -26,7 +26,7 @@ from ..backend import Array
 from ..random import Key
 from .bijection import Bijection
 from .coupling import sum_rows, zeros_for_none
-from .elementwise import sigmoid
+from .elementwise import sigmoid, softplus
 
 
 class LogitCache(NamedTuple):
@@ -54,8 +54,8 @@ class Logit(Bijection):
         return (log_p - log_q, sum_rows(math.log(self.k) - log_p - log_q)), LogitCache(self.k / (p * q), p - q)
 
     def inverse(self, z: Array) -> tuple[Array, Array]:
-        p, q = sigmoid(z), sigmoid(-z)
-        return (p - self.alpha) / self.k, sum_rows(np.log(p) + np.log(q) - math.log(self.k))
+        log_pq = -softplus(-z) - softplus(z)
+        return (sigmoid(z) - self.alpha) / self.k, sum_rows(log_pq - math.log(self.k))
 
     def backward(self, dy: Any, cache: LogitCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
         if not need_dx:
