@@ -16,32 +16,56 @@ from typing import Any
 
 import numpy as np
 
-from minigen.backend import workspace
 from minigen.data.batches import Batch
 from minigen.data.densities import density
 from minigen.metrics.modes import SAMPLES, mode_coverage
 from minigen.models.model import Model
 from minigen.random import Key
+from minigen.training.state import arrays_of, numbers_of, put_back
 
 POINTS = 8  # on the course of a training
 
 
-def train(model: Model, name: str, key: Key, *, batch: int, steps: int, rate: float) -> dict[str, Any]:
-    """Trains a model on the mixture called `name`; its coverage at the end, and on the way, and the time it took."""
+def train(model: Model, name: str, key: Key, *, batch: int, steps: int, rate: float, keep: Path) -> dict[str, Any]:
+    """Trains a model on the mixture called `name`; its coverage at the end, and on the way, and the time it took.
+
+    At every point of its course the training is kept in the file `keep`, from which it goes on where it was stopped.
+    """
     mixture = density(name)
     assert mixture.modes is not None
     model.start(rate, steps)
     pool = mixture.sample(100_000, key.at("data")).astype(np.float32)
-    began, cpu, course = time.monotonic(), time.process_time(), []
-    with workspace():
-        for i in range(steps):
-            rows = np.arange(i * batch, (i + 1) * batch) % len(pool)
-            model.step(model.batch_of(Batch(pool[rows], None, rows)), key.at("step", i))
-            if (i + 1) % (steps // POINTS) == 0:
-                found = mode_coverage(model.sample(SAMPLES, key.at("samples", i)), *mixture.modes)
-                course.append({"step": i + 1, **found._asdict()})
-    spent = {"wall_seconds": round(time.monotonic() - began, 1), "cpu_seconds": round(time.process_time() - cpu, 1)}
-    return {**spent, **course[-1], "course": course}
+    course = resume(model, keep)
+    began = time.process_time() - (course[-1]["cpu_seconds"] if course else 0)
+    for i in range(course[-1]["step"] if course else 0, steps):
+        rows = np.arange(i * batch, (i + 1) * batch) % len(pool)
+        model.step(model.batch_of(Batch(pool[rows], None, rows)), key.at("step", i))
+        if (i + 1) % (steps // POINTS) == 0:
+            found = mode_coverage(model.sample(SAMPLES, key.at("samples", i)), *mixture.modes)
+            course.append({"step": i + 1, "cpu_seconds": round(time.process_time() - began, 1), **found._asdict()})
+            suspend(model, keep, course)
+    keep.unlink()
+    return {**course[-1], "course": course}
+
+
+def suspend(model: Model, keep: Path, course: list[dict[str, Any]]) -> None:
+    """Writes all that training changes, in one move."""
+    keep.parent.mkdir(parents=True, exist_ok=True)
+    part = keep.with_suffix(".part.npz")
+    kept: dict[str, Any] = {"about": json.dumps({"course": course, "numbers": numbers_of(model)}), **arrays_of(model)}
+    np.savez(part, **kept)
+    part.replace(keep)
+
+
+def resume(model: Model, keep: Path) -> list[dict[str, Any]]:
+    """Puts the training in `keep` back, where there is one; its course so far."""
+    if not keep.exists():
+        return []
+    saved = dict(np.load(keep))
+    about: dict[str, Any] = json.loads(str(saved.pop("about")))
+    put_back(model, saved, about["numbers"])
+    course: list[dict[str, Any]] = about["course"]
+    return course
 
 
 def load(path: Path) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from minigen.models.model import Model
 from minigen.models.objective import total
 from minigen.models.pixelcnn import PixelCNN
 from minigen.models.vae import VAE, ElboNoise
+from minigen.models.wgan_gp import WGANGP, MixNoise
 from minigen.random import Key
 
 
@@ -32,6 +33,13 @@ class Pair:
     peer: Any  # torch_steps.Peer
     step: Callable[[], object]  # one training step of ours
     first_losses: Callable[[], dict[str, tuple[float, float]]]  # by name: (ours, peer's), before any step, at one noise
+    learning: str = ""  # the network that the step moves; all by default
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the step moves."""
+        views = self.model.vector.views(self.model.theta)
+        return sum(view.size for path, view in views.items() if path.startswith(self.learning))
 
 
 def vae(peer: Any) -> Pair:
@@ -73,17 +81,39 @@ def gan(peer: Any) -> Pair:
 def dcgan(peer: Any) -> Pair:
     """28x28x1; where the peer flattens (C, H, W), we flatten (H, W, C)."""
     model = DCGAN((28, 28, 1), Key(0))
-    G, D = peer.networks["generator"], peer.networks["discriminator"]
+    D = peer.networks["discriminator"]
+    copy_image_networks(model, peer.networks["generator"], D[0], D[2], D[6])
+    return game(peer, model, np.ascontiguousarray(peer.batch.numpy().transpose(0, 2, 3, 1)))
+
+
+def wgan_gp(peer: Any) -> Pair:
+    """The critic's update alone, one a step, as the peer's: fakes of `dcgan`'s generator, penalty 10, no normalisation in f."""
+    model = WGANGP((28, 28, 1), Key(0))
+    f = peer.networks["critic"]
+    copy_image_networks(model, peer.networks["generator"], f[0], f[2], f[5])
+    model.start(rate=peer.rate, steps=0)
+    batch = np.ascontiguousarray(peer.batch.numpy().transpose(0, 2, 3, 1))
+    z, t = Key(1).normal((len(batch), model.latents)), Key(2).uniform((len(batch), 1, 1, 1))
+
+    def first_losses() -> dict[str, tuple[float, float]]:
+        terms, _ = model.objectives[0](model, batch, MixNoise(z, t, Key(1)), backward=False)
+        theirs = peer.losses(torch_steps.Replay([torch.from_numpy(z), torch.from_numpy(t)]))["critic"]
+        return {"critic": (float(total(terms)), float(theirs.detach()))}
+
+    return Pair(model, peer, Steps(model, batch, model.step_critic), first_losses, learning="discriminator")
+
+
+def copy_image_networks(model: DCGAN, G: Any, conv1: Any, conv2: Any, out: Any) -> None:
+    """The generator of `dcgan`, and a discriminator or critic of two convolutions and a dense layer."""
     dense = G[0].weight.detach().numpy().reshape(128, 7, 7, 100).transpose(3, 1, 2, 0)  # (100, 7, 7, 128)
     sub(model.generator, "dense").params["W"][...] = dense.reshape(100, -1)
     copy_conv(G[4], sub(model.generator, "conv1"))
     copy_conv(G[7], sub(model.generator, "conv2"))
-    copy_conv(D[0], sub(model.discriminator, "features.conv1"))
-    copy_conv(D[2], sub(model.discriminator, "features.conv2"))
-    out = D[6].weight.detach().numpy().reshape(128, 7, 7).transpose(1, 2, 0)  # (7, 7, 128)
-    sub(model.discriminator, "out").params["W"][...] = out.reshape(-1, 1)
-    sub(model.discriminator, "out").params["b"][...] = D[6].bias.detach().numpy()
-    return game(peer, model, np.ascontiguousarray(peer.batch.numpy().transpose(0, 2, 3, 1)))
+    copy_conv(conv1, sub(model.discriminator, "features.conv1"))
+    copy_conv(conv2, sub(model.discriminator, "features.conv2"))
+    W = out.weight.detach().numpy().reshape(128, 7, 7).transpose(1, 2, 0)  # (7, 7, 128)
+    sub(model.discriminator, "out").params["W"][...] = W.reshape(-1, 1)
+    sub(model.discriminator, "out").params["b"][...] = out.bias.detach().numpy()
 
 
 def game(peer: Any, model: GAN, batch: Any) -> Pair:
@@ -155,7 +185,14 @@ def pixelcnn(peer: Any) -> Pair:
     return Pair(model, peer, Steps(model, batch), first_losses)
 
 
-PAIRS: dict[str, Callable[[Any], Pair]] = {"vae": vae, "gan": gan, "dcgan": dcgan, "ddpm": ddpm, "pixelcnn": pixelcnn}
+PAIRS: dict[str, Callable[[Any], Pair]] = {
+    "vae": vae,
+    "gan": gan,
+    "dcgan": dcgan,
+    "wgan_gp": wgan_gp,
+    "pixelcnn": pixelcnn,
+    "ddpm": ddpm,
+}
 
 
 def sub(network: Any, path: str) -> Any:
@@ -164,14 +201,14 @@ def sub(network: Any, path: str) -> Any:
 
 
 class Steps:
-    """Training steps on one batch, each with a key of its own."""
+    """Training steps on one batch, each with a key of its own: `model.step`, or another of its updates."""
 
-    def __init__(self, model: Model, batch: Any) -> None:
-        self.model, self.batch, self.key, self.taken = model, batch, Key(2), 0
+    def __init__(self, model: Model, batch: Any, step: Callable[[Any, Key], object] | None = None) -> None:
+        self.step, self.batch, self.key, self.taken = step or model.step, batch, Key(2), 0
 
     def __call__(self) -> object:
         self.taken += 1
-        return self.model.step(self.batch, self.key.at(self.taken))
+        return self.step(self.batch, self.key.at(self.taken))
 
 
 def copy_linear(theirs: Any, ours: Any) -> None:

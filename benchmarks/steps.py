@@ -26,7 +26,7 @@ AGREE = 1e-5
 
 def check(name: str, pair: Pair) -> None:
     """Raises AssertionError unless both sides are the same model."""
-    ours, theirs = pair.model.vector.size, pair.peer.live_parameters()
+    ours, theirs = pair.parameters, pair.peer.live_parameters()
     assert ours == theirs, f"{name}: {ours} parameters here, {theirs} live ones there"
     for loss, (mine, peers) in pair.first_losses().items():
         off = relative_difference(mine, peers)
@@ -46,7 +46,7 @@ def measure(name: str, machine: Machine, turns: int) -> dict[str, Any]:
         if best is None or (result.quiet, -result.peer) > (best.quiet, -best.peer):
             best = result
     assert best is not None
-    row = {"config": name, "parameters": pair.model.vector.size, "ours_ms": None, "peer_ms": None, "ratio": None}
+    row = {"config": name, "parameters": pair.parameters, "ours_ms": None, "peer_ms": None, "ratio": None}
     if best.quiet:
         ours, peers = best.ours * 1e3, best.peer * 1e3
         row |= {"ours_ms": round(ours, 3), "peer_ms": round(peers, 3), "ratio": round(ours / peers, 3)}

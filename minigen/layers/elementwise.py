@@ -61,8 +61,11 @@ class Elementwise(Layer):
     ) -> tuple[Array | None, Array | None]:
         if not need_dx:
             return None, None
-        slope = self.slope(cache.x)
-        return dy * slope, dy_dot * slope + dy * self.curve(cache.x) * tangents.x
+        slope, curve = self.slope(cache.x), self.curve(cache.x)
+        dx, dx_dot = dy * slope, dy_dot * slope
+        if np.ndim(curve):  # straight pieces spare their reader a sum of zeros
+            dx_dot += dy * curve * tangents.x
+        return dx, dx_dot
 
 
 class ReLU(Elementwise):
