@@ -16,6 +16,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from ..backend import Array, Shape
 from ..layers.channel_shift import ChannelShift
 from ..layers.composite import Composite, Sequential
 from ..layers.conv1d import Conv1d
@@ -24,6 +27,21 @@ from ..layers.embedding import Embedding
 from ..layers.gated import GatedUnit
 from ..layers.linear import Linear
 from ..layers.tree import NOTHING, Tree
+from ..layers.vector import Initialiser
+from ..random import Key
+
+
+def in_order(key: Key, shape: Shape) -> Array:
+    """First values of a table E (V + 1, R) whose symbols are levels: neighbours begin alike, where N(0, 1) knows no neighbours.
+
+    Level v lies at x = 2 v / (V - 1) - 1 and gets sin(pi k x) / sqrt(k) and cos(pi k x) / sqrt(k) for k = 1/2, 1, 3/2, ...;
+    the first of them all but says how large it is. The last row, "nothing before", is N(0, 1).
+    """
+    V, R = shape[0] - 1, shape[1]
+    x = 2 * np.arange(V) / (V - 1) - 1
+    k = (1 + np.arange(R) // 2) / 2  # (R,)
+    waves = np.where(np.arange(R) % 2, np.cos(np.pi * k * x[:, None]), np.sin(np.pi * k * x[:, None]))  # (V, R)
+    return np.concatenate((waves / np.sqrt(k), key.normal((1, R), np.float64)))
 
 
 class GatedBlock(Composite):
@@ -56,10 +74,18 @@ class CausalStack(Composite):
     """(symbols before, label) -> logits: (N, T) integers 0 .. V, (N,) or None -> (N, T, V). V stands for "nothing before"."""
 
     def __init__(
-        self, symbols: int, width: int, hidden: int, kernel: int, dilations: tuple[int, ...], classes: int = 0
+        self,
+        symbols: int,
+        width: int,
+        hidden: int,
+        kernel: int,
+        dilations: tuple[int, ...],
+        classes: int = 0,
+        *,
+        table: Initialiser | None = None,
     ) -> None:
         super().__init__()
-        self.embed = Embedding(symbols + 1, width)
+        self.embed = Embedding(symbols + 1, width, initialiser=table)
         self.blocks = [GatedBlock(width, kernel, dilation, classes) for dilation in dilations]
         self.head = Sequential(relu1=ReLU(), dense=Linear(width, hidden), relu2=ReLU(), out=Linear(hidden, symbols))
         self.reach = 1 + (kernel - 1) * sum(dilations)  # of the positions before, those that a logit depends on
