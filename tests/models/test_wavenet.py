@@ -184,10 +184,10 @@ def test_it_learns_the_grammar_and_stays_above_its_entropy():
 def test_the_label_decides_the_sound():
     """Rows of label k hold level 100 k alone: after some steps a sample of label k does too."""
     model = WaveNet((16,), KEY, classes=2, hertz=8000, **SMALL)
-    model.start(3e-2, 60)
+    model.start(3e-2, 120)
     labels = np.array([0, 1] * 4)
     batch = Rows(np.broadcast_to(100 * labels[:, None], (8, 16)), labels)
-    for i in range(60):
+    for i in range(120):
         model.step(batch, KEY.at(i))
     drawn = model.sample(20, KEY.at("sample"))
     assert (drawn[:10] == 0).mean() > 0.9
