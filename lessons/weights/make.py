@@ -1,7 +1,11 @@
-"""Writes the generator of a trained run as a small file: its parameters and its layers' state by path, in float16.
+"""Writes a network of a trained run as a small file: its parameters and its layers' state by path, in float16.
 
 minigen train dcgan --data glyphs --set width=32 --set latents=32 --out runs/lesson-02
 python lessons/weights/make.py runs/lesson-02 lessons/weights/02_dcgan.safetensors
+minigen train wavenet
+python lessons/weights/make.py runs/wavenet-plucked lessons/weights/07_wavenet.safetensors net
+minigen train char_wavenet
+python lessons/weights/make.py runs/char_wavenet-grammar lessons/weights/07_char_wavenet.safetensors net
 """
 
 import sys
@@ -12,10 +16,11 @@ from safetensors.numpy import save_file
 from minigen.training import load_model
 
 if __name__ == "__main__":
-    run, out = sys.argv[1:]
+    run, out, network = (*sys.argv[1:], "generator")[:3]
     model, settings, step, _ = load_model(run)
-    arrays = dict(model.generator.named("generator"))
-    for path, node in model.generator.walk("generator"):
+    net = model.nets[network]
+    arrays = dict(net.named(network))
+    for path, node in net.walk(network):
         arrays |= {f"{path}.{name}": value for name, value in node.state.items()}
     made = {
         "command": f"minigen train {settings.model} --data {settings.data}",
