@@ -6,7 +6,7 @@ It is the run of `SETTINGS`, by `minigen train`'s own loop in `runs/gated_pixelc
 validation rows are not used. The result goes to benchmarks/results/pixelcnn_mnist.json, and the weights of lesson 07 are those
 of this run:
 
-    python lessons/weights/make.py runs/gated_pixelcnn_mnist lessons/weights/07_gated_pixelcnn.safetensors
+    python lessons/weights/make.py runs/gated_pixelcnn_mnist lessons/weights/07_gated_pixelcnn.safetensors net
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RUN = Path("runs/gated_pixelcnn_mnist")
 SETTINGS: dict[str, Any] = {
     "data": "binarized_mnist",
     "batch": 16,
-    "steps": 8000,
+    "steps": 2000,
     "rate": 4e-3,
     "options": {"width": 16, "layers": 8},
 }

@@ -102,6 +102,11 @@ def flow_matching(r: dict[str, Any]) -> Iterator[Row]:
         yield Row(what, f"{record['kl']:.4f} ± {record['kl_standard_error']:.4f}", "0")
 
 
+def pixelcnn_mnist(r: dict[str, Any]) -> Iterator[Row]:
+    what = f"gated PixelCNN, {r['parameters']:,} parameters, binarised MNIST (STATIC), {r['epochs']:.2g} epochs: exact nats"
+    yield Row(what, f"{r['nll']:.2f} ± {r['standard_error']:.2f}", "PixelCNN 81.30 (van den Oord et al. 2016)")
+
+
 def steps(r: dict[str, Any]) -> Iterator[Row]:
     for row in r["rows"]:
         ratio = "not measured" if row["ratio"] is None else f"{row['ratio']:.2f}"
@@ -125,6 +130,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
         sequences_char_wavenet,
         sequences_wavenet,
         flow_matching,
+        pixelcnn_mnist,
         steps,
     )
 }

@@ -2,6 +2,8 @@
 
 minigen train dcgan --data glyphs --set width=32 --set latents=32 --out runs/lesson-02
 python lessons/weights/make.py runs/lesson-02 lessons/weights/02_dcgan.safetensors
+python -m benchmarks.pixelcnn_mnist
+python lessons/weights/make.py runs/gated_pixelcnn_mnist lessons/weights/07_gated_pixelcnn.safetensors net
 minigen train wavenet
 python lessons/weights/make.py runs/wavenet-plucked lessons/weights/07_wavenet.safetensors net
 minigen train char_wavenet

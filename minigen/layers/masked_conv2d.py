@@ -67,7 +67,7 @@ class Strip:
 
     def __init__(self, batch: int, width: int | None, late: bool) -> None:
         self.batch, self.width, self.late = batch, width, late
-        self.t = 0  # the position that comes next
+        self.t = 0  # the pixel that comes next
         self.rows: list[Array] = []  # (N, F + W + columns to the right, C); the newest last, R + 1 at most
         self.begun = zeros(0)  # (N, W, M), in a stream of pixels: b and what the rows above give to the newest
 
@@ -117,12 +117,11 @@ class MaskedConv2d(Convolution):
         """x_t (N, W, C) -> y_t (N, W, M)."""
         width = x_t.shape[1]
         inside = slice(self.left, self.left + width)
-        if memory.late and memory.t:
+        if memory.late and memory.rows:
             memory.rows[-1][:, inside] = x_t
         self._begin_row(memory, width)
         if not memory.late:
             memory.rows[-1][:, inside] = x_t
-        memory.t += 1
         return self._of_rows(memory.rows, len(self.taps), width)
 
     def _pixel(self, x_t: Array, memory: Strip, width: int) -> Array:
@@ -137,9 +136,9 @@ class MaskedConv2d(Convolution):
         if not memory.late:
             row[:, self.left + column] = x_t
         memory.t += 1
-        y_t: Array = memory.begun[:, column]
-        for (_, s), matrix in zip(self.taps[self.above :], self.weights().W[self.above :], strict=True):
-            y_t = y_t + row[:, self.left + column + s] @ matrix
+        W, y_t = self.weights().W, memory.begun[:, column]
+        for l in range(self.above, len(self.taps)):
+            y_t = y_t + row[:, self.left + column + self.taps[l][1]] @ W[l]
         return y_t
 
     def _begin_row(self, memory: Strip, width: int) -> None:
@@ -154,7 +153,7 @@ class MaskedConv2d(Convolution):
         y = zeros((len(rows[-1]), width, self.outputs), w.W.dtype, like=w.W)
         if self.bias:
             y += w.b
-        for (r, s), matrix in zip(self.taps[:taps], w.W[:taps], strict=True):
+        for l, (r, s) in enumerate(self.taps[:taps]):
             if -r < len(rows):  # above the image there are zeros
-                y += rows[r - 1][:, self.left + s : self.left + s + width] @ matrix
+                y += rows[r - 1][:, self.left + s : self.left + s + width] @ w.W[l]
         return y

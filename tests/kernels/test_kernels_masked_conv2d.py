@@ -61,6 +61,9 @@ def test_into_an_array_and_added_to_one(mode):
         into = np.full((2, 5, 4, 6), np.nan)
         assert masked_conv2d.forward(x, w, taps, out=into) is into
         check_close(into, masked_conv2d.forward(x, w, taps))
+        dx = np.full(x.shape, np.nan)
+        assert masked_conv2d.input_gradient(dy, w, taps, out=dx) is dx
+        check_close(dx, masked_conv2d.input_gradient(dy, w, taps))
         dw = masked_conv2d.weight_gradient(x, dy, taps)
         twice = dw.copy()
         masked_conv2d.weight_gradient(x, dy, taps, out=twice, accumulate=True)
