@@ -5,6 +5,7 @@ The peer is written in `torch_steps.py`. PyTorch keeps a linear weight as (outpu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from minigen.models.gan import GAN, GANNoise
 from minigen.models.model import Model
 from minigen.models.objective import total
 from minigen.models.pixelcnn import PixelCNN
+from minigen.models.realnvp import RealNVP
 from minigen.models.vae import VAE, ElboNoise
 from minigen.models.wgan_gp import WGANGP, MixNoise
 from minigen.random import Key
@@ -185,6 +187,24 @@ def pixelcnn(peer: Any) -> Pair:
     return Pair(model, peer, Steps(model, batch), first_losses)
 
 
+def realnvp(peer: Any) -> Pair:
+    """784 numbers, 6 couplings on alternating halves. The peer's loss lacks the constant of the prior, which is added here."""
+    model = RealNVP((784,), Key(0), depth=6, hidden=512, bound=1.0)
+    for i, theirs in enumerate(peer.networks["net"]):
+        for layer, name in zip((theirs[0], theirs[2], theirs[4]), ("hidden1", "hidden2", "out"), strict=True):
+            copy_linear(layer, sub(model.flow, f"{i}.net.{name}"))
+    model.start(rate=peer.rate, steps=10**6)
+    batch = peer.batch.numpy()  # (N, 784)
+
+    def first_losses() -> dict[str, tuple[float, float]]:
+        terms, _ = model.objectives[0](model, batch, None, backward=False)
+        with torch.no_grad():
+            theirs = peer.losses(torch_steps.Replay([]))["net"]
+        return {"likelihood": (float(total(terms)), float(theirs) + batch.shape[1] / 2 * math.log(2 * math.pi))}
+
+    return Pair(model, peer, Steps(model, batch), first_losses)
+
+
 PAIRS: dict[str, Callable[[Any], Pair]] = {
     "vae": vae,
     "gan": gan,
@@ -192,6 +212,7 @@ PAIRS: dict[str, Callable[[Any], Pair]] = {
     "wgan_gp": wgan_gp,
     "pixelcnn": pixelcnn,
     "ddpm": ddpm,
+    "realnvp": realnvp,
 }
 
 

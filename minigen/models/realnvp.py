@@ -20,12 +20,14 @@ from ..layers.bijection import Chain
 from ..layers.composite import Sequential
 from ..layers.coupling import Affine, Coupling, Transform
 from ..layers.elementwise import ReLU
-from ..layers.initialisers import zeros
+from ..layers.initialisers import he_normal, zeros
 from ..layers.linear import Linear
+from ..layers.vector import Spec
 from ..random import Key
 from .flow import NegativeLogLikelihood, NormalizingFlow
 from .model import Recipe
 
+SPREAD = 3.0  # about as far as points reach
 PLANE = ("checkerboard", "grid25", "ring8", "pinwheel", "moons", "spirals")
 
 
@@ -81,10 +83,12 @@ class RealNVP(NormalizingFlow):
         """One coupling and its network."""
         transform = self.transform()
         kept, moved = (D - D // 2, D // 2) if flip else (D // 2, D - D // 2)
+        first = Linear(kept, hidden, initialiser=he_normal)
+        first.specs["b"] = Spec((hidden,), spread)
         net = Sequential(
-            hidden1=Linear(kept, hidden),
+            hidden1=first,
             relu1=ReLU(),
-            hidden2=Linear(hidden, hidden),
+            hidden2=Linear(hidden, hidden, initialiser=he_normal),
             relu2=ReLU(),
             out=Linear(hidden, transform.planes * moved, initialiser=zeros),
         )
@@ -104,3 +108,8 @@ class RealNVP(NormalizingFlow):
         p = np.exp(self.log_prob(x))
         image: Array = 1 - np.sqrt(np.minimum(p / np.quantile(p, 0.99), 1))
         return image.reshape(1, 1, side, side, 1)
+
+
+def spread(key: Key, shape: Shape) -> Array:
+    """U(-SPREAD, SPREAD): if their biases were 0, all ReLU units of a single input would bend at the same point, 0."""
+    return SPREAD * (2 * key.uniform(shape, np.float64) - 1)
