@@ -136,7 +136,7 @@ def game(peer: Any, model: GAN, batch: Any) -> Pair:
 def ddpm(peer: Any) -> Pair:
     """The U-Net of width 32. Where the peer's steps are 0 .. 999, ours are 1 .. 1000; its three 1x1 products are one Linear."""
     theirs = peer.networks["net"]
-    model = DDPM((28, 28, 1), Key(0), width=32, schedule="linear", decay=0.0)
+    model = DDPM((28, 28, 1), Key(0), width=32, schedule="linear", prediction="noise", decay=0.0)
     net: Any = model.net
     copy_linear(theirs.t1, net.time["one"])
     copy_linear(theirs.t2, net.time["two"])

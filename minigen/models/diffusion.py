@@ -39,7 +39,7 @@ from .schedules import PREDICTIONS, VARIANCES, schedule
 OPTIONS: dict[str, Any] = {
     "T": 1000,  # steps of the diffusion
     "schedule": "cosine",
-    "prediction": "noise",
+    "prediction": "v",
     "variance": "small",
     "classes": None,  # without labels
     "drop": 0.1,  # of the labels

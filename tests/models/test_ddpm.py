@@ -118,7 +118,7 @@ def shades(n=400):
 
 
 def test_it_learns_and_draws_what_it_is_asked_for():
-    model = make(dtype=np.float32, prediction="v", classes=2, T=100, jumps=10, decay=0.9)
+    model = make(dtype=np.float32, classes=2, T=100, jumps=10, decay=0.9)
     model.start(2e-3, 120)
     losses = [
         model.step(model.batch_of(batch), KEY.at("step", i))["denoising"]
