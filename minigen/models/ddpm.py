@@ -19,10 +19,11 @@ from .model import Recipe
 from .point_field import PLANE, PointField
 from .unet import UNet
 
-# On points v is predicted. At the end of the cosine schedule a is 5e-5, so that x_0 = (x_t - s eps) / a multiplies an error of
-# eps by 20,000; images are clipped to their range there, and points have none. The linear schedule leaves 6e-3.
+# At the end of the cosine schedule a is 5e-5, so that x_0 = (x_t - s eps) / a multiplies an error of eps by 20,000. Of v it is
+# never divided. Images whose noise is predicted are clipped to their range there; points have none. The linear schedule leaves
+# 6e-3.
 LEAST_LEFT = 1e-3
-POINTS: dict[str, Any] = {"batch": 256, "steps": 10_000, "rate": 2e-3, "options": {"width": 128, "prediction": "v"}}
+POINTS: dict[str, Any] = {"batch": 256, "steps": 10_000, "rate": 2e-3, "options": {"width": 128}}
 
 
 class DDPM(Diffusion):

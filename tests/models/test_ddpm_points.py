@@ -72,7 +72,7 @@ def test_the_field_is_drawn(trained):
 def test_points_have_settings_of_their_own_and_no_classes():
     settings = from_recipe("ddpm", DDPM.recipe, {"data": "moons"})
     assert (settings.steps, settings.options["width"], settings.options["prediction"]) == (POINTS["steps"], 128, "v")
-    assert from_recipe("ddpm", DDPM.recipe, {}).options["prediction"] == "noise"
+    assert from_recipe("ddpm", DDPM.recipe, {}).options["width"] == 32
     with pytest.raises(ValueError, match=r"the schedule leaves 5e-05 of them, .* use prediction=v, or schedule=linear"):
         DDPM((2,), KEY, schedule="cosine", prediction="noise")
     with pytest.raises(ValueError, match="classes=3: leave it out"):
