@@ -21,6 +21,7 @@ from minigen.models.gan import GAN, GANNoise
 from minigen.models.model import Model
 from minigen.models.objective import total
 from minigen.models.pixelcnn import PixelCNN
+from minigen.models.rbm import RBM
 from minigen.models.realnvp import RealNVP
 from minigen.models.vae import VAE, ElboNoise
 from minigen.models.wgan_gp import WGANGP, MixNoise
@@ -35,6 +36,7 @@ class Pair:
     peer: Any  # torch_steps.Peer
     step: Callable[[], object]  # one training step of ours
     first_losses: Callable[[], dict[str, tuple[float, float]]]  # by name: (ours, peer's), before any step, at one noise
+    first_steps: Callable[[], dict[str, tuple[Any, Any]]] = dict  # where there is no loss: how far parameters move at one noise
     learning: str = ""  # the network that the step moves; all by default
 
     @property
@@ -205,6 +207,29 @@ def realnvp(peer: Any) -> Pair:
     return Pair(model, peer, Steps(model, batch), first_losses)
 
 
+def rbm(peer: Any) -> Pair:
+    """784-500, CD-1. The peer has no loss: both sides take a step with the same uniform numbers, and the moves are compared."""
+    net = peer.networks["net"]
+    model = RBM((28, 28, 1), Key(0), hidden=500, persistent=False, centered=False, final_rate=1.0)
+    ours = model.energy.params
+    for name in ours:
+        ours[name][...] = net[name].detach().numpy()
+    model.start(rate=0.05, steps=0)
+    batch = peer.batch.numpy()
+
+    def first_steps() -> dict[str, tuple[Any, Any]]:
+        before, key = {name: array.copy() for name, array in ours.items()}, Key(1)
+        sweep = key.at(0)  # of CD-1 there is one
+        draws = [sweep.at("h").uniform((len(batch), model.hidden_units)), sweep.at("v").uniform(batch.shape)]
+        model.step(batch, key)
+        noise, peer.noise = peer.noise, torch_steps.Replay([torch.from_numpy(draw) for draw in draws])
+        peer.step()
+        peer.noise = noise
+        return {name: (ours[name] - at, net[name].detach().numpy() - at) for name, at in before.items()}
+
+    return Pair(model, peer, Steps(model, batch), first_losses=dict, first_steps=first_steps)
+
+
 PAIRS: dict[str, Callable[[Any], Pair]] = {
     "vae": vae,
     "gan": gan,
@@ -213,6 +238,7 @@ PAIRS: dict[str, Callable[[Any], Pair]] = {
     "pixelcnn": pixelcnn,
     "ddpm": ddpm,
     "realnvp": realnvp,
+    "rbm": rbm,
 }
 
 
@@ -272,6 +298,6 @@ def copy_norm_conv(norm: Any, conv: Any, ours: Any) -> None:
     copy_conv(conv, ours["conv"])
 
 
-def relative_difference(a: float, b: float) -> float:
-    """|a - b| / |b|."""
-    return float(np.abs(a - b) / np.abs(b))
+def relative_difference(a: Any, b: Any) -> float:
+    """|a - b| / |b|, of numbers or arrays."""
+    return float(np.linalg.norm(a - b) / np.linalg.norm(b))

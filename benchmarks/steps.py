@@ -31,6 +31,9 @@ def check(name: str, pair: Pair) -> None:
     for loss, (mine, peers) in pair.first_losses().items():
         off = relative_difference(mine, peers)
         assert off <= AGREE, f"{name}: first {loss} is {mine} here and {peers} there, {off:.1e} apart"
+    for parameter, (mine, peers) in pair.first_steps().items():
+        off = relative_difference(mine, peers)
+        assert off <= AGREE, f"{name}: the first step of {parameter} differs by {off:.1e} from the peer's"
 
 
 def measure(name: str, machine: Machine, turns: int) -> dict[str, Any]:

@@ -1,0 +1,152 @@
+"""RBM with 16 hidden units on MNIST thresholded at 1/2, plain and centred: the exact likelihood of the test set.
+
+    python -m benchmarks.rbm_mnist                        # both, seeds 0 to 2; goes on where it was stopped
+    python -m benchmarks.rbm_mnist --only centered --seeds 0
+
+PCD-1 with 100 chains, batch 100, 50 epochs, rate 0.01. With 16 hidden units Z is a sum of 2^16 terms, so the mean of
+-log p over all 10,000 test images is exact. Beside it stand annealed importance sampling and reverse annealing of the same Z,
+each with its own standard error (the delta method on the weights of 100 chains), and how far off they are.
+Results go to benchmarks/results/rbm_mnist.json, a record for each variant and seed. MINIGEN_DATA may name the folder
+that holds mnist/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import time
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+
+from minigen.backend import workspace
+from minigen.data import Batches, load
+from minigen.data.dataset import Dataset
+from minigen.models.partition import ais, exact_log_z, exact_samples, reverse_ais
+from minigen.models.rbm import RBM
+from minigen.random import Key
+
+RESULT = Path(__file__).parent / "results" / "rbm_mnist.json"
+VARIANTS: dict[str, dict[str, Any]] = {"plain": {"centered": False}, "centered": {"centered": True}}
+OPTIONS: dict[str, Any] = {"hidden": 16, "persistent": True, "chains": 100, "k": 1, "final_rate": 1.0}
+BATCH, EPOCHS, RATE = 100, 50, 0.01
+AIS_CHAINS, AIS_STEPS = 100, 10_000
+
+
+def run(variant: str, seed: int, train: Dataset, test: Dataset) -> dict[str, Any]:
+    """Trains one model; its exact figure every ten epochs and at the end, and the annealed ones beside it."""
+    key = Key(seed)
+    model = RBM(train.shape, key.at("model"), **OPTIONS, **VARIANTS[variant])
+    batches = Batches(train, BATCH, key.at("data"))
+    steps = EPOCHS * batches.per_epoch
+    model.start(RATE, steps)
+    cpu, course, held_out = time.process_time(), [], Rows(test, model)
+    with workspace():
+        for i in range(steps):
+            model.step(model.batch_of(next(batches)), key.at("step", i))
+            if (i + 1) % (steps // 5) == 0:
+                course.append({"step": i + 1, "negative_log_likelihood": round(held_out.energies().mean() + exact(model), 3)})
+    trained = time.process_time() - cpu
+    F, log_z, data_mean = held_out.energies(), exact(model), model.state["visible_mean"]
+    there = ais(model.energy, data_mean, chains=AIS_CHAINS, steps=AIS_STEPS, key=key.at("ais"))
+    start = exact_samples(model.energy, AIS_CHAINS, key.at("exact"))
+    back = reverse_ais(model.energy, data_mean, start, steps=AIS_STEPS, key=key.at("reverse"))
+    return {
+        "variant": variant,
+        "seed": seed,
+        "steps": steps,
+        "cpu_seconds": round(trained, 1),
+        "negative_log_likelihood": round(F.mean() + log_z, 4),
+        "standard_error": round(F.std(ddof=1) / math.sqrt(len(F)), 3),
+        "log_z": round(log_z, 4),
+        "ais": {"log_z": round(there.value, 4), "sigma": round(there.error, 4), "off": round(there.value - log_z, 4)},
+        "reverse_ais": {"log_z": round(back.value, 4), "sigma": round(back.error, 4), "off": round(back.value - log_z, 4)},
+        "course": course,
+    }
+
+
+class Rows:
+    """The test images as bits, and their free energies under the model of the moment, float64 (N,)."""
+
+    def __init__(self, test: Dataset, model: RBM) -> None:
+        self.v, self.model = test.batch(np.arange(len(test))).reshape(len(test), -1), model
+
+    def energies(self) -> Any:
+        return self.model.energy.forward(self.v)[0].astype(np.float64)
+
+
+def exact(model: RBM) -> float:
+    """log Z."""
+    return exact_log_z(model.energy)
+
+
+def load_records() -> list[dict[str, Any]]:
+    """The records that are there."""
+    records: list[dict[str, Any]] = json.loads(RESULT.read_text())["records"] if RESULT.exists() else []
+    return records
+
+
+def save(record: dict[str, Any]) -> None:
+    """Adds one record in one move; the file is read again, for other processes may have added theirs."""
+    same = lambda r: (r["variant"], r["seed"]) == (record["variant"], record["seed"])
+    records = [r for r in load_records() if not same(r)] + [record]
+    records.sort(key=lambda r: (list(VARIANTS).index(r["variant"]), r["seed"]))
+    content = {
+        "command": "python -m benchmarks.rbm_mnist",
+        "protocol": "MNIST thresholded at 1/2, all 10,000 test images, exact partition sum, nats per image",
+        "settings": {"options": OPTIONS, "batch": BATCH, "epochs": EPOCHS, "rate": RATE, "ais": [AIS_CHAINS, AIS_STEPS]},
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "summary": summary(records),
+        "records": records,
+    }
+    part = RESULT.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(content, indent=1) + "\n")
+    part.replace(RESULT)
+
+
+def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """For each variant the mean over the seeds, and the worst of what annealing has done."""
+    rows = {}
+    for name in VARIANTS:
+        own = [r for r in records if r["variant"] == name]
+        if own:
+            rows[name] = {
+                "seeds": len(own),
+                "negative_log_likelihood": round(mean(r["negative_log_likelihood"] for r in own), 3),
+                "by_seed": [r["negative_log_likelihood"] for r in own],
+                "cpu_seconds": round(mean(r["cpu_seconds"] for r in own), 1),
+                "largest_sigma": max(r["ais"]["sigma"] for r in own),
+                "largest_off_in_sigmas": round(max(abs(r["ais"]["off"]) / r["ais"]["sigma"] for r in own), 2),
+                "reverse_largest_sigma": max(r["reverse_ais"]["sigma"] for r in own),
+                "reverse_largest_off_in_sigmas": round(
+                    max(abs(r["reverse_ais"]["off"]) / r["reverse_ais"]["sigma"] for r in own), 2
+                ),
+            }
+    return rows
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(range(3)))
+    asked = parser.parse_args()
+    train, test = (load("mnist", split, binarise="threshold") for split in ("train", "test"))
+    for seed in asked.seeds:
+        for name in asked.only:
+            if not any((r["variant"], r["seed"]) == (name, seed) for r in load_records()):
+                record = run(name, seed, train, test)
+                save(record)
+                print(json.dumps({key: value for key, value in record.items() if key != "course"}), flush=True)
+    for name, row in summary(load_records()).items():
+        print(f"{name:10}", "  ".join(f"{key} {value}" for key, value in row.items()))
+
+
+if __name__ == "__main__":
+    main()
