@@ -62,6 +62,17 @@ def gan_mnist_conditional_gan(r: dict[str, Any]) -> Iterator[Row]:
     yield Row(what, f"{100 * r['agreement']:.1f} %", "")
 
 
+def rbm_mnist(r: dict[str, Any]) -> Iterator[Row]:
+    pydeep = {"plain": "149.05, PyDeep; 145.5, the same in PyTorch, one seed", "centered": "142.56, PyDeep; 141.8, PyTorch"}
+    for name, found in r["summary"].items():
+        what = f"RBM 16 hidden units, PCD-1, {name}, thresholded MNIST, 50 epochs, {found['seeds']} seeds: exact -log p, nats"
+        yield Row(what, f"{found['negative_log_likelihood']:.2f}", pydeep[name])
+        sigma, off = found["largest_sigma"], found["largest_off_in_sigmas"]
+        what = f"its log Z by annealed importance sampling, {name}: largest sigma in nats; largest error in sigmas"
+        reverse = f"reverse: {found['reverse_largest_sigma']:.3f}; {found['reverse_largest_off_in_sigmas']:.1f}"
+        yield Row(what, f"{sigma:.3f}; {off:.1f}", reverse)
+
+
 def ring8(r: dict[str, Any]) -> Iterator[Row]:
     for name, found in r["summary"].items():
         what = f"ring of 8, GAN, {name.replace('_', ' ')}, {found['seeds']} seeds: modes; quality; sigma ratio"
@@ -126,6 +137,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
         gan_mnist_classifier,
         gan_mnist_dcgan,
         gan_mnist_conditional_gan,
+        rbm_mnist,
         ring8,
         sequences_char_wavenet,
         sequences_wavenet,

@@ -23,6 +23,7 @@ import numpy as np
 from ..backend import Array
 from ..random import Key
 from . import glyph_shapes
+from .binarise import binarised
 from .dataset import DataError, Dataset
 from .glyph_drawing import cover, hsv_to_rgb
 from .registry import Entry, register
@@ -165,9 +166,11 @@ def _register(name: str, about: str, characters: str, colour: bool = False) -> N
         colour: bool = colour,
         seed: int = 0,
         rows: int | None = None,
+        binarise: str | None = None,
     ) -> Dataset:
         glyphs = Glyphs(Key(seed).at(split), characters, size, colour)
-        return glyphs.dataset(ROWS[split] if rows is None else rows, name=name, split=split)
+        drawn = glyphs.dataset(ROWS[split] if rows is None else rows, name=name, split=split)
+        return drawn if binarise is None else binarised(drawn, binarise, seed)
 
     register(
         Entry(

@@ -40,17 +40,17 @@ from .partition import OfParameters, grid, log_z_on_square
 
 LIMIT = 0.1  # of the gradient's norm
 POINTS: dict[str, Any] = {
-    "batch": 256,
-    "steps": 4000,
+    "batch": 128,
+    "steps": 3000,
     "rate": 1e-3,
     "options": {
-        "width": 128,
+        "width": 64,
         "langevin_steps": 20,
-        "step_size": 0.02,
+        "step_size": 0.01,
         "noise": None,
-        "clip": math.inf,
+        "clip": 30.0,
         "replay": 10_000,
-        "alpha": 1e-3,
+        "alpha": 0.01,
         "data_noise": 0.0,
     },
 }
@@ -62,7 +62,8 @@ class EBM(Model):
 
     Chains take `langevin_steps` steps of `step_size` with `noise` (None: that of temperature 1) and slopes clipped to `clip`.
     `data_noise` is added to the data, so that no chain can be told from it by its grain; `spectral` divides every weight by its
-    largest singular value, so that the energy has a bounded slope.
+    largest singular value, so that the energy has a bounded slope. The rate falls in a straight line to `final_rate` times its
+    first value.
     """
 
     name = "ebm"
@@ -71,11 +72,11 @@ class EBM(Model):
         data=("glyphs", "mnist", "fashion_mnist", "moons", "pinwheel", "checkerboard", "spirals", "ring8"),
         batch=64,
         steps=3000,
-        rate=2e-4,
+        rate=5e-4,
         lesson="06",
         options={
             "width": 16,
-            "langevin_steps": 40,
+            "langevin_steps": 20,
             "step_size": 10.0,
             "noise": 0.005,
             "clip": 0.03,
@@ -85,6 +86,7 @@ class EBM(Model):
             "data_noise": 0.03,
             "spectral": False,
             "extent": 5.5,
+            "final_rate": 0.1,
         },
         objectives=("contrast",),
         by_data={**dict.fromkeys(("moons", "pinwheel", "checkerboard", "spirals"), POINTS), "ring8": RING},
@@ -100,7 +102,7 @@ class EBM(Model):
         dtype: DTypeLike = np.float32,
         *,
         width: int = 16,
-        langevin_steps: int = 40,
+        langevin_steps: int = 20,
         step_size: float = 10.0,
         noise: float | None = 0.005,
         clip: float = 0.03,
@@ -110,13 +112,14 @@ class EBM(Model):
         data_noise: float = 0.03,
         spectral: bool = False,
         extent: float = 5.5,
+        final_rate: float = 0.1,
     ) -> None:
         if min(width, langevin_steps, replay) < 1 or not 0 <= fresh <= 1:
             raise ValueError(
                 f"width {width}, langevin_steps {langevin_steps} and replay {replay} must be at least 1, "
                 f"and fresh, {fresh:g}, a share in 0 .. 1"
             )
-        self.shape, self.fresh, self.data_noise = tuple(shape), fresh, data_noise
+        self.shape, self.fresh, self.data_noise, self.final_rate = tuple(shape), fresh, data_noise, final_rate
         self.bound = 1.0 if self.draws_images else extent
         self.dynamics = {"steps": langevin_steps, "step": step_size, "noise": noise, "clip": clip, "bound": self.bound}
         super().__init__(key, dtype, energy=self.network(width, spectral))
@@ -153,7 +156,8 @@ class EBM(Model):
         return Sequential(*parts, out=out.compute("W", SpectralNorm()) if spectral else out)
 
     def start(self, rate: float, steps: int) -> None:
-        self.optimize(adam=optim.Adam(self, rate=rate, betas=(0.0, 0.999)))
+        schedule = rate if self.final_rate == 1 else optim.linear_decay(rate, steps, self.final_rate * rate)
+        self.optimize(adam=optim.Adam(self, rate=schedule, betas=(0.0, 0.999)))
 
     # ---- the negative phase
 
@@ -201,11 +205,13 @@ class EBM(Model):
         return self._log_z(self.theta, lambda: log_z_on_square(self.energy, self.bound, self.dtype))
 
     def evaluate(self, batch: Array, key: Key) -> Terms:
-        """Points: -log p, nats, with Z by quadrature. Images: the terms of the objective, and how far energies lie apart."""
+        """Points: -log p, nats, with Z by quadrature. Images: mean energies of the data, the buffer's chains and noise."""
         if not self.draws_images:
             return {"negative_log_likelihood": self.energy.forward(batch)[0].mean() + self.log_z()}
-        noise = self.uniform(len(batch), key.at("uniform"))
-        return super().evaluate(batch, key) | {"energy_of_noise": self.energy.forward(noise)[0].mean()}
+        replay = self.state["replay"]
+        chains = replay[key.at("rows").integers(len(replay), len(batch))]
+        shown = {"data": batch, "chains": chains, "noise": self.uniform(len(batch), key.at("noise"))}
+        return {f"energy_of_{name}": self.energy.forward(x)[0].mean() for name, x in shown.items()}
 
     def sample(self, n: int, key: Key) -> Array:
         """Chains of the buffer, one turn of Langevin steps on: images in [0, 1], or points."""

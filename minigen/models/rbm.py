@@ -94,6 +94,18 @@ class RBM(Model):
         schedule = rate if self.final_rate == 1 else optim.linear_decay(rate, steps, self.final_rate * rate)
         self.optimize(sgd=optim.SGD(self, rate=schedule))
 
+    def data_init(self, batch: Array, key: Key) -> None:
+        """Starts as independent bits of the mean of these rows (N, V), b its log-odds (Hinton 2012, section 8.1); chains too.
+
+        Otherwise the hidden units learn the mean first, all the same, and may end switched off.
+        """
+        mean = (batch.sum(0) + 1) / (len(batch) + 2)  # (V,), never 0 or 1
+        self.energy.params["b"][...] = np.log(mean / (1 - mean))
+        self.state["visible_mean"] = mean
+        if self.persistent:
+            p = np.broadcast_to(mean, self.state["chain"].shape)
+            self.state["chain"] = key.at("chain").bernoulli(p).astype(mean.dtype)
+
     def negatives(self, batch: Array, key: Key, forwards: Forwards | None = None) -> Negatives:
         """k Gibbs sweeps from the chains, or from the data."""
         if self.persistent:

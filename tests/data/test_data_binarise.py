@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from minigen.data import Batches, DataError, Dataset, Redrawn
+from minigen.data import Batches, DataError, Dataset, Redrawn, load
 from minigen.data.binarise import BLOCK, binarised, sampled, threshold
 from minigen.kernels import rungs
 from minigen.random import Key
@@ -103,3 +103,12 @@ def test_what_cannot_be_binarised_is_refused():
         binarised(grey(), "fixed")
     with pytest.raises(DataError, match="rows of float32 cannot be binarised"):
         binarised(Dataset("x", np.zeros((2, 3, 3, 1), np.float32)), "static")
+
+
+def test_glyphs_are_binarised_by_the_same_protocols():
+    glyphs = load("glyphs", rows=20, binarise="threshold")
+    assert glyphs.name == "glyphs-threshold"
+    np.testing.assert_array_equal(glyphs.images, threshold(load("glyphs", rows=20).images))
+    assert isinstance(load("glyphs", rows=20, binarise="sampled"), Redrawn)
+    with pytest.raises(DataError, match="binarise='grey' is unknown"):
+        load("glyphs", rows=20, binarise="grey")

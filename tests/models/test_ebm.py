@@ -169,6 +169,13 @@ def test_a_stopped_run_on_images_goes_on_bit_for_bit(tmp_path):
     assert 0 <= samples.min() < samples.max() <= 1
 
 
+def test_the_energies_that_are_shown():
+    model = EBM((9, 8, 1), KEY, np.float64, **SMALL)
+    figures = model.evaluate(IMAGES, KEY)
+    assert figures["energy_of_data"] == pytest.approx(model.energy.forward(IMAGES)[0].mean())
+    assert set(figures) == {"energy_of_data", "energy_of_chains", "energy_of_noise"}
+
+
 def test_options_out_of_range_are_refused():
     with pytest.raises(ValueError, match="replay 0"):
         EBM((2,), KEY, replay=0)

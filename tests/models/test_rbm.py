@@ -185,6 +185,21 @@ def test_only_the_centred_gradient_does_not_care_which_bit_is_called_one():
 # ---- training, figures, samples
 
 
+@pytest.mark.parametrize("persistent", [True, False])
+def test_it_starts_as_independent_bits_of_the_datas_mean(persistent):
+    model = RBM(SHAPE, KEY.at("init"), np.float64, hidden=3, chains=4000, persistent=persistent)
+    model.energy.params["W"][...] = 0
+    data = np.tile(V, (50, 1))
+    data[:, 0] = 0  # a bit that is never set
+    model.data_init(data, KEY.at("data"))
+    np.testing.assert_allclose(model.energy.visible(np.zeros((1, 3)))[0], data.mean(0), atol=2e-3)
+    assert np.isfinite(model.theta).all()
+    np.testing.assert_allclose(model.state["visible_mean"], data.mean(0), atol=2e-3)
+    assert ("chain" in model.state) == persistent
+    if persistent:
+        np.testing.assert_allclose(model.state["chain"].mean(0), data.mean(0), atol=5 * 0.5 / np.sqrt(4000))
+
+
 def twins(n):
     """Images whose two halves are equal: 2 ln 2 nats, where independent bits would need 4 ln 2."""
     half = KEY.at("half").bernoulli(0.5, (n, 2)).astype(np.float32)
