@@ -17,7 +17,7 @@ Backward from dy and dl, in the reverse order: each line is the gradient of a na
     dxi = 2 (dn s + dP d1) xi - 2 dP d0 r + dm (1 - 2 xi)
     dx = dxi / w = -dx0    dy0 = dy    dh = dy n / D + ds / w    dw = -(dxi xi + ds s) / w
 
-`forward_dot` is the product rule on the first lines, `backward_dot` on these. Inverse: n / D = (y - y0) / h is a quadratic
+`rq_forward_dot` is the product rule on the first lines, `rq_backward_dot` on these. Inverse: n / D = (y - y0) / h is a quadratic
 equation for xi. All arrays have one shape.
 """
 
@@ -53,7 +53,7 @@ class Inside(NamedTuple):
     P: Array
 
 
-def forward(x: Array, at: Bin) -> tuple[Array, Array, Inside]:
+def rq_forward(x: Array, at: Bin) -> tuple[Array, Array, Inside]:
     """y, l and what the other passes need."""
     here = inside((x - at.x0) / at.w, at)
     return at.y0 + at.h * here.n / here.D, log_slope(here), here
@@ -74,7 +74,7 @@ def log_slope(here: Inside) -> Array:
     return l
 
 
-def inverse(y: Array, at: Bin) -> tuple[Array, Array]:
+def rq_inverse(y: Array, at: Bin) -> tuple[Array, Array]:
     """x and l there. xi solves a xi^2 + b xi = s v, in the form that loses no digits where a is small (Durkan et al. 2019)."""
     v, s = y - at.y0, at.h / at.w
     vt = v * (at.d0 + at.d1 - 2 * s)
@@ -83,7 +83,7 @@ def inverse(y: Array, at: Bin) -> tuple[Array, Array]:
     return at.x0 + xi * at.w, log_slope(inside(xi, at))
 
 
-def backward(dy: Array, dl: Array, at: Bin, here: Inside) -> tuple[Array, Bin]:
+def rq_backward(dy: Array, dl: Array, at: Bin, here: Inside) -> tuple[Array, Bin]:
     """dx and the gradient of the bin."""
     _, w, _, h, d0, d1 = at
     xi, s, m, t, n, D, P = here
@@ -99,7 +99,7 @@ def backward(dy: Array, dl: Array, at: Bin, here: Inside) -> tuple[Array, Bin]:
     return dx, Bin(-dx, dw, dy, dh, (dn + dD) * m + dP * r * r, dD * m + dP * xi * xi)
 
 
-def forward_dot(x_dot: Array, at: Bin, at_dot: Bin, here: Inside) -> tuple[Array, Array, Inside]:
+def rq_forward_dot(x_dot: Array, at: Bin, at_dot: Bin, here: Inside) -> tuple[Array, Array, Inside]:
     """y_dot, l_dot and the tangents of the names."""
     _, w, _, h, d0, d1 = at
     x0_dot, w_dot, y0_dot, h_dot, d0_dot, d1_dot = at_dot
@@ -117,10 +117,10 @@ def forward_dot(x_dot: Array, at: Bin, at_dot: Bin, here: Inside) -> tuple[Array
     return y_dot, l_dot, Inside(xi_dot, s_dot, m_dot, t_dot, n_dot, D_dot, P_dot)
 
 
-def backward_dot(
+def rq_backward_dot(
     dy: Array, dl: Array, dy_dot: Array, dl_dot: Array, at: Bin, at_dot: Bin, here: Inside, here_dot: Inside
 ) -> tuple[Array, Bin, Array, Bin]:
-    """dx, the bin's gradient, and how they move: each line of `backward`, then its product rule."""
+    """dx, the bin's gradient, and how they move: each line of `rq_backward`, then its product rule."""
     _, w, _, h, d0, d1 = at
     _, w_dot, _, h_dot, d0_dot, d1_dot = at_dot
     xi, s, m, t, n, D, P = here

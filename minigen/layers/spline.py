@@ -25,11 +25,10 @@ import numpy as np
 
 from ..backend import Array, device_of, to_device
 from ..random import Key
-from . import rational_quadratic as rq
 from .coupling import Coupling, Transform, sum_rows, zeros_for_none
 from .elementwise import sigmoid, softplus
 from .layer import Layer
-from .rational_quadratic import Bin, Inside
+from .rational_quadratic import Bin, Inside, rq_backward, rq_backward_dot, rq_forward, rq_forward_dot, rq_inverse
 from .tree import Tree
 
 UNIT = math.log(math.e - 1)  # softplus of it is 1
@@ -114,14 +113,14 @@ class Spline(Transform):
         b_in = np.where(inside, b, 0)
         knots = self.knots(h)
         k, at = self.bin(knots, b_in)
-        z, l, here = rq.forward(b_in, at)
+        z, l, here = rq_forward(b_in, at)
         return (np.where(inside, z, b), sum_rows(inside * l)), SplineCache(inside, k, knots, at, here)
 
     def inverse(self, z: Array, h: Array) -> tuple[Array, Array]:
         inside = (z.real > -self.reach) & (z.real < self.reach)
         z_in = np.where(inside, z, 0)
         knots = self.knots(h)
-        b, l = rq.inverse(z_in, self.bin(knots, z_in, of_z=True)[1])
+        b, l = rq_inverse(z_in, self.bin(knots, z_in, of_z=True)[1])
         return np.where(inside, b, z), -sum_rows(inside * l)
 
     def backward(self, dy: Tree, cache: SplineCache, *, need_dx: bool = True, param_grads: bool = True) -> Tree:
@@ -129,7 +128,7 @@ class Spline(Transform):
             return None
         inside, k, knots, at, here = cache
         dz, dl = zeros_for_none(dy, here.xi)
-        db, dat = rq.backward(dz * inside, dl * inside, at, here)
+        db, dat = rq_backward(dz * inside, dl * inside, at, here)
         dW, dH, dS = scatter(dat, k, self.bins)
         du = softmax_back(self.gain * dW, knots.p)
         dv = softmax_back(self.gain * dH, knots.q)
@@ -143,7 +142,7 @@ class Spline(Transform):
         S_dot = sigmoid(knots.g) * g_dot
         W_dot, H_dot = self.gain * p_dot, self.gain * q_dot
         at_dot = gather(W_dot, running_sum(W_dot), H_dot, running_sum(H_dot), S_dot, k, start=0, end=0)
-        z_dot, l_dot, here_dot = rq.forward_dot(b_dot * inside, at, at_dot, here)
+        z_dot, l_dot, here_dot = rq_forward_dot(b_dot * inside, at, at_dot, here)
         y_dot = np.where(inside, z_dot, b_dot), sum_rows(inside * l_dot)
         return y_dot, SplineCache(inside, k, Knots(p_dot, q_dot, S_dot, g_dot), at_dot, here_dot)
 
@@ -163,7 +162,7 @@ class Spline(Transform):
         moved = tangents.knots
         (dz, dl), (dz_dot, dl_dot) = (zeros_for_none(d, here.xi) for d in (dy, dy_dot))
         each = (dz * inside, dl * inside, dz_dot * inside, dl_dot * inside)
-        db, dat, db_dot, dat_dot = rq.backward_dot(*each, at, tangents.at, here, tangents.here)
+        db, dat, db_dot, dat_dot = rq_backward_dot(*each, at, tangents.at, here, tangents.here)
         (dW, dH, dS), (dW_dot, dH_dot, dS_dot) = (scatter(d, k, self.bins) for d in (dat, dat_dot))
         s = sigmoid(knots.g)
         du, du_dot = softmax_back_dot(self.gain * dW, self.gain * dW_dot, knots.p, moved.p)
