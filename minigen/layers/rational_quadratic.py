@@ -17,8 +17,8 @@ Backward from dy and dl, in the reverse order: each line is the gradient of a na
     dxi = 2 (dn s + dP d1) xi - 2 dP d0 r + dm (1 - 2 xi)
     dx = dxi / w = -dx0    dy0 = dy    dh = dy n / D + ds / w    dw = -(dxi xi + ds s) / w
 
-`rq_forward_dot` is the product rule on the first lines, `rq_backward_dot` on these. Inverse: n / D = (y - y0) / h is a quadratic
-equation for xi. All arrays have one shape.
+`rq_forward_dot` is the product rule on the first lines, `rq_backward_dot` on these. Inverse: n / D = (y - y0) / h is a
+quadratic equation for xi. All arrays have one shape.
 """
 
 from __future__ import annotations
