@@ -221,7 +221,7 @@ class FlowMatching(Model):
 
         def rate(state: tuple[Array, Array], t: float) -> tuple[Array, Array]:
             x, _ = state
-            v, cache = self.field.forward((x, at := np.full(len(x), self.clock * t, x.dtype)))
+            v, cache = self.field.forward((x, at := np.full(len(x), t, x.dtype)))
             return v, self._divergence(x, at, cache)
 
         with self.averaged():

@@ -127,6 +127,19 @@ def test_times_and_beginnings_are_drawn_as_they_should():
     assert noise.t.mean() == pytest.approx(0.5, abs=4 / math.sqrt(12 * 20_000))
     np.testing.assert_allclose(np.cov(noise.x0.T), np.eye(2), atol=0.05)
     assert abs(np.corrcoef(noise.t, noise.x0[:, 0])[0, 1]) < 0.03
+    for dtype in (np.float32, np.float64):
+        noise = small().objectives[0].draw(small(), rows[:3].astype(dtype), KEY)
+        assert noise.x0.dtype == noise.t.dtype == dtype
+
+
+def test_a_forward_that_is_given_is_not_computed_again():
+    model, (regression,) = small(), small().objectives
+    noise = regression.draw(model, POINTS, KEY)
+    terms, forwards = regression(model, POINTS, noise)
+    v, cache = forwards["field"]
+    again, _ = regression(model, POINTS, noise, forwards={"field": (v + 1, cache)}, backward=False)
+    assert again["velocity"] == pytest.approx(((v + 1 - (POINTS - noise.x0)) ** 2).mean())
+    assert again["velocity"] != terms["velocity"]
 
 
 # ---- the closed forms
@@ -198,6 +211,15 @@ def test_what_there_is_no_integration_for():
 
 
 # ---- the flow and its likelihood
+
+
+def test_steps_of_the_flow_by_hand():
+    model, x = small(), POINTS
+    halfway = x + 0.5 * model.velocity(x, 0.0)
+    np.testing.assert_allclose(model.flow(x, 0, 1, "euler", 2), halfway + 0.5 * model.velocity(halfway, 0.5), rtol=1e-12)
+    ahead = x + model.velocity(x, 0.0)
+    expected = x + 0.5 * (model.velocity(x, 0.0) + model.velocity(ahead, 1.0))
+    np.testing.assert_allclose(model.flow(x, 0, 1, steps=1), expected, rtol=1e-12)
 
 
 def test_the_exact_velocity_carries_noise_to_the_data():
