@@ -76,7 +76,10 @@ def test_images_are_scaled_and_samples_are_images():
     rows = model.batch_of(batch)
     assert (rows.min(), rows.max()) == (-1, 1)
     assert set(model.step(rows, KEY.at("step"))) == set(model.evaluate(rows, KEY.at("e"))) == {"velocity"}
+    np.testing.assert_array_equal(rows, 2 * batch.images - 1)
+    assert small().batch_of(batch) is batch.images
     drawn = model.sample(3, KEY.at("s"))
+    np.testing.assert_array_equal(drawn, ((model.flow(model.noise(3, KEY.at("s")), 0, 1) + 1) / 2).clip(0, 1))
     assert drawn.shape == (3, 8, 8, 1)
     assert 0 <= drawn.min() < drawn.max() <= 1
     assert set(model.pictures(batch, KEY.at("p"))) == {"samples"}
@@ -270,6 +273,22 @@ def test_samples_and_figures_are_those_of_the_averaged_parameters():
     assert np.abs(drawn - plain.sample(5, KEY.at("s"))).max() > 1e-4
     assert figures == slow.evaluate(POINTS, KEY.at("e"))
     assert set(figures) == {"velocity", "negative_log_likelihood"}
+    assert figures["negative_log_likelihood"] == -slow.log_likelihood(POINTS).mean()
+    np.testing.assert_array_equal(drawn, slow.flow(slow.noise(5, KEY.at("s")), 0.0, 1.0))
+
+
+def test_a_step_is_one_update_by_one_gradient():
+    model, alone = small(decay=0.05), small()
+    for one in (model, alone):
+        one.start(1e-2, 40)
+    alone.grad += 7  # what an earlier step has left
+    for i in range(2):
+        model.step(POINTS, KEY.at("step", i))
+        alone.step(POINTS, KEY.at("step", i))
+    np.testing.assert_array_equal(model.theta, alone.theta)
+    adam = model.optimizers["adam"]
+    assert adam.current_rate == pytest.approx(0.5e-2 * (1 + math.cos(math.pi * 2 / 40)))
+    assert (adam.t, model.averages["field"].t, model.averages["field"].decay) == (2, 2, 0.05)
 
 
 def test_it_learns_the_ring():
@@ -316,6 +335,7 @@ def test_arrows_point_along_the_field_and_none_is_longer_than_the_grid():
     turn = lambda x: 3 * np.stack((-x[:, 1], x[:, 0]), 1)
     cloud = np.array((2.0, -1.0)) + 0.1 * KEY.at("cloud").normal((500, 2), np.float64)
     draw_field(axes, turn, cloud, 4.0, arrows=9)
+    np.testing.assert_allclose(np.unique(drawn["at"]), (np.arange(9) - 4) * 8 / 9, atol=1e-12)
     wanted = turn(drawn["at"])
     across = wanted[:, 0] * drawn["v"][:, 1] - wanted[:, 1] * drawn["v"][:, 0]
     np.testing.assert_allclose(across, 0, atol=1e-12)
