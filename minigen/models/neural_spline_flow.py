@@ -27,7 +27,7 @@ class NeuralSplineFlow(RealNVP):
         data=PLANE,
         batch=512,
         steps=4000,
-        rate=2e-3,
+        rate=3e-3,
         lesson="05",
         options={"depth": 4, "hidden": 64, "bins": 32, "reach": 5.0, "store": True, "clip": 0.0},
         objectives=("likelihood",),

@@ -40,12 +40,15 @@ def trained():
 
 
 @pytest.mark.parametrize("kind", FLOWS)
-@pytest.mark.parametrize("options", [{}, {"store": False}, {"shape": (5,)}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"shape": (5,)}], ids=str)
 def test_the_gradient_is_proved(kind, options):
-    if kind == "spline" and "store" in options:
-        pytest.skip("a spline flow stores its activations")
     D = options.get("shape", (2,))[0]
     prove(FLOWS[kind](**options), 2 * KEY.at("rows").normal((5, D), np.float64), KEY.at("proof"))
+
+
+def test_the_gradient_without_stored_activations_is_proved():
+    """Of affine couplings; a spline that random parameters bend flat has an inverse that loses digits. See below for it."""
+    prove(FLOWS["affine"](store=False), POINTS, KEY.at("proof"))
 
 
 def test_a_flow_begins_as_the_identity_and_its_loss_is_the_priors():
@@ -76,7 +79,7 @@ def grid(reach, side):
 @pytest.mark.parametrize("kind", FLOWS)
 def test_the_density_integrates_to_one_and_its_mean_is_that_of_the_samples(kind):
     model = stirred(kind)
-    x, area = grid(14.0, 900)
+    x, area = grid(12.0, 500)
     p = np.exp(model.log_prob(x))
     assert p.sum() * area == pytest.approx(1, abs=2e-3)
     samples = model.sample(20_000, KEY.at("samples"))
@@ -129,6 +132,25 @@ def test_float32_is_the_same_density(trained):
     assert difference.max() < 2e-2
     back = trained.decode(trained.encode(x.astype(np.float32)))
     assert np.median(np.abs(back - x)) < 1e-5
+
+
+@pytest.mark.parametrize(("kind", "bound"), [("affine", 1e-5), ("spline", 1e-4)])
+def test_without_stored_activations_a_trained_flows_gradient_keeps_its_bound(kind, bound):
+    """In float32, relative to its norm, with networks of the recipes' size; in float64 it is the stored one."""
+    board = density("checkerboard")
+    model = (RealNVP if kind == "affine" else NeuralSplineFlow)((2,), KEY)
+    model.start(4e-3, 100)
+    for i in range(100):
+        model.step(board.sample(256, KEY.at("data", i)).astype(np.float32), KEY.at("step", i))
+    for dtype, limit in ((np.float32, bound), (np.float64, 1e-11)):
+        twin, grads = model.astype(dtype), []
+        for store in (True, False):
+            twin.flow.store = store
+            twin.zero_grads()
+            twin.objectives[0](twin, board.sample(500, KEY.at("more")).astype(dtype), None)
+            grads.append(twin.grad.copy())
+        error = np.linalg.norm(grads[1] - grads[0]) / np.linalg.norm(grads[0])
+        assert 0 < error < limit, dtype
 
 
 def test_without_stored_activations_training_is_the_same():
