@@ -57,8 +57,11 @@ def is_small(energy: FreeEnergy) -> bool:
 
 def bits(units: int, start: int, stop: int) -> Array:
     """The states start .. stop - 1 of so many units, bit j of the number being unit j: (stop - start, units) float64."""
-    numbers = np.arange(start, stop, dtype=np.int64)[:, None]
-    states: Array = (numbers >> np.arange(units) & 1).astype(np.float64)
+    return _bits_of(np.arange(start, stop, dtype=np.int64), units)
+
+
+def _bits_of(numbers: Array, units: int) -> Array:
+    states: Array = (numbers[:, None] >> np.arange(units) & 1).astype(np.float64)
     return states
 
 
@@ -90,7 +93,7 @@ def exact_samples(energy: FreeEnergy, n: int, key: Key) -> Array:
     cumulative = np.cumsum(np.exp(terms - terms.max()))
     u = key.at("h").uniform(n, np.float64) * cumulative[-1]
     states = np.searchsorted(cumulative, u, side="right")
-    h = np.concatenate([bits(energy.hidden_units, int(s), int(s) + 1) for s in states])  # (n, H)
+    h = _bits_of(states, energy.hidden_units)  # (n, H)
     v: Array = key.at("v").bernoulli(energy.visible(h.astype(energy.params["W"].dtype)))
     return v.astype(energy.params["W"].dtype)
 
