@@ -39,7 +39,7 @@ from .partition import LogZ, OfParameters, ais, exact_log_z, is_small
 
 SLIDE = 0.01  # of the running means, a step
 SHOWN_FILTERS = 64
-AIS_CHAINS, AIS_STEPS = 100, 1000  # of `evaluate`, where log Z is not enumerated
+AIS_CHAINS, AIS_STEPS = 50, 500  # of `evaluate`, where log Z is not enumerated
 
 
 class RBM(Model):
@@ -54,7 +54,7 @@ class RBM(Model):
         family="energy",
         data=("glyphs", "mnist", "binarized_mnist"),
         batch=100,
-        steps=10_000,
+        steps=6000,
         rate=0.05,
         lesson="06",
         options={"hidden": 500, "persistent": True, "chains": 100, "k": 1, "centered": True, "final_rate": 0.1},
