@@ -63,7 +63,7 @@ class Elementwise(Layer):
             return None, None
         slope, curve = self.slope(cache.x), self.curve(cache.x)
         dx, dx_dot = dy * slope, dy_dot * slope
-        if np.ndim(curve):  # straight pieces spare their reader a sum of zeros
+        if np.ndim(curve) or curve:  # where it is the number 0, of straight pieces, a sum of zeros is spared
             dx_dot += dy * curve * tangents.x
         return dx, dx_dot
 
