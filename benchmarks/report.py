@@ -120,9 +120,7 @@ def pixelcnn_mnist(r: dict[str, Any]) -> Iterator[Row]:
 
 def grid25(r: dict[str, Any]) -> Iterator[Row]:
     for name, found in r["summary"].items():
-        what = (
-            f"grid of 25, {'plain GAN' if name == 'plain' else 'WGAN-GP'}, {found['seeds']} seeds: modes; quality; sigma ratio"
-        )
+        what = f"grid of 25, {'GAN' if name == 'plain' else 'WGAN-GP'}, {found['seeds']} seeds: modes; quality; sigma ratio"
         ratio = "-" if found["sigma_ratio"] is None else f"{found['sigma_ratio']:.2f}"
         ours = f"{found['modes']:.1f}; {100 * found['quality']:.1f} %; {ratio}"
         yield Row(what, ours, "25; 98.9 %; 1, a perfect sampler")
