@@ -6,10 +6,11 @@ the settings, means over the seeds, and for each treatment and seed a record wit
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -24,6 +25,31 @@ from minigen.random import Key
 from minigen.training.state import arrays_of, numbers_of, put_back
 
 POINTS = 8  # on the course of a training
+
+
+def main(
+    command: str,
+    document: str | None,
+    path: Path,
+    run: Callable[[str, int], dict[str, Any]],
+    common: Mapping[str, Any],
+    treatments: Mapping[str, Any],
+) -> None:
+    """The command of a benchmark: `run(treatment, seed)` for all that is asked for and not in the file `path` yet."""
+    parser = argparse.ArgumentParser(description=document, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=treatments, default=list(treatments))
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(range(5)))
+    asked = parser.parse_args()
+    settings = {"protocol": "2,500 samples, 3 sigma", "common": common, "treatments": treatments}
+    for seed in asked.seeds:
+        for name in asked.only:
+            if not any((r["treatment"], r["seed"]) == (name, seed) for r in load(path)):
+                record = {"treatment": name, "seed": seed, **run(name, seed)}
+                save(path, record, treatments, command=command, settings=settings)
+                shown = {key: value for key, value in record.items() if key != "course"}
+                print(json.dumps(shown), flush=True)
+    for name, row in summary(load(path)).items():
+        print(f"{name:18}", "  ".join(f"{key} {value}" for key, value in row.items()))
 
 
 def train(model: Model, name: str, key: Key, *, batch: int, steps: int, rate: float, keep: Path) -> dict[str, Any]:

@@ -9,8 +9,6 @@ and falling rates, and as many updates of G. Results go to benchmarks/results/gr
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -50,27 +48,8 @@ def run(name: str, seed: int) -> dict[str, Any]:
     key, keep = Key(seed), UNFINISHED / f"{name}-{seed}-{steps}.npz"
     model = (WGANGP if name == "wgan_gp" else Plain)((2,), key.at("model"), **options)
     with rungs("definition"):  # on one thread, the BLAS is quicker than our kernel for products of this size
-        found = coverage.train(model, "grid25", key, batch=batch, steps=steps, rate=rate, keep=keep)
-    return {"treatment": name, "seed": seed, **found}
-
-
-def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=TREATMENTS, default=list(TREATMENTS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=list(range(5)))
-    asked = parser.parse_args()
-    settings = {"protocol": "2,500 samples, 3 sigma", "common": COMMON, "treatments": TREATMENTS}
-    for seed in asked.seeds:
-        for name in asked.only:
-            if not any((r["treatment"], r["seed"]) == (name, seed) for r in coverage.load(RESULT)):
-                record = run(name, seed)
-                coverage.save(RESULT, record, TREATMENTS, command="python -m benchmarks.grid", settings=settings)
-                shown = {key: value for key, value in record.items() if key != "course"}
-                print(json.dumps(shown), flush=True)
-    for name, row in coverage.summary(coverage.load(RESULT)).items():
-        print(f"{name:18}", "  ".join(f"{key} {value}" for key, value in row.items()))
+        return coverage.train(model, "grid25", key, batch=batch, steps=steps, rate=rate, keep=keep)
 
 
 if __name__ == "__main__":
-    main()
+    coverage.main("python -m benchmarks.grid", __doc__, RESULT, run, COMMON, TREATMENTS)
