@@ -155,7 +155,7 @@ class WassersteinGAN(DCGAN):
 def on_points(**options: Any) -> dict[str, dict[str, Any]]:
     """What differs on the two mixtures in the plane: three layers of 128 units, two latents, rates that fall."""
     common = {"latents": 2, "critic_steps": 2, "beta1": 0.5, "decay": True, **options}
-    recipe = {"batch": 256, "steps": 20000, "rate": 1e-3}
+    recipe = {"batch": 128, "steps": 40000, "rate": 2e-3}
     return {name: {**recipe, "options": {**common, "scale": scale}} for name, scale in (("ring8", 0.7), ("grid25", 2.83))}
 
 

@@ -61,18 +61,16 @@ class PenalisedCriticLoss(CriticLoss):
     ) -> tuple[Terms, Forwards]:
         assert isinstance(noise, MixNoise)
         forward, f = Forwarder(model, forwards, train=train, key=noise.key), model.discriminator
+        real, N = batch, len(batch)
         fake, _ = forward("generator", noise.z)  # (N, ...)
-        mixed = noise.t * batch + (1 - noise.t) * fake  # (N, ...)
-        real_height, real_cache = forward("discriminator:real", batch)  # (N, 1)
-        fake_height, fake_cache = forward("discriminator:fake", fake)  # (N, 1)
-        height, cache = forward("discriminator:mixed", mixed)  # (N, 1)
+        height, cache = forward("discriminator:both", np.concatenate((real, fake)))  # (2N, 1): f mixes no rows
+        mixed_height, mixed_cache = forward("discriminator:mixed", noise.t * real + (1 - noise.t) * fake)  # (N, 1)
 
-        real_loss, dreal = self.game.real(real_height)
-        fake_loss, dfake = self.game.fake(fake_height)
+        real_loss, dreal = self.game.real(height[:N])
+        fake_loss, dfake = self.game.fake(height[N:])
         if backward:
-            f.backward(scale * dreal, real_cache, need_dx=False)
-            f.backward(scale * dfake, fake_cache, need_dx=False)
-        paid, _ = self.between.of(f, height, cache, backward=backward, scale=scale)
+            f.backward(scale * np.concatenate((dreal, dfake)), cache, need_dx=False)
+        paid, _ = self.between.of(f, mixed_height, mixed_cache, backward=backward, scale=scale)
         return {"real": real_loss, "fake": fake_loss, self.between.name: paid}, forward.made(self.updates)
 
 
