@@ -130,7 +130,7 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--gallery", action="store_true", help="the other densities too")
+    parser.add_argument("--gallery", nargs="*", choices=OTHERS, help="the other densities too, or some of them")
     asked = parser.parse_args()
     for seed in asked.seeds:
         if all(r["seed"] != seed for r in load()["records"]):
@@ -141,7 +141,7 @@ def main() -> None:
         save(floor=floor(truth().sample, SAMPLES, Key(0).at("floor"), REPEATS)._asdict())
     if "exact_velocity" not in load():
         save(exact_velocity=exact())
-    for name in OTHERS if asked.gallery else ():
+    for name in () if asked.gallery is None else asked.gallery or OTHERS:
         if all(r["data"] != name for r in load().get("gallery", [])):
             record = gallery(name)
             save(gallery=[*load().get("gallery", []), record])

@@ -107,6 +107,10 @@ def flow_matching(r: dict[str, Any]) -> Iterator[Row]:
         f"{1000 * r['energy_distance']:.2f} ({by_seed})",
         f"truth against truth {1000 * floor['mean']:.2f} ± {1000 * floor['spread']:.2f}",
     )
+    rules = {name: 1000 * sum(record["by_rule"][name] for record in found) / len(found) for name in found[0]["by_rule"]}
+    few = "; ".join(f"{rule} {rules[f'{rule.lower()}_5']:.1f}, {rules[f'{rule.lower()}_20']:.1f}" for rule in ("Euler", "Heun"))
+    exact = "; ".join(f"{1000 * r['exact_velocity'][name]:.1f}" for name in ("euler_5", "euler_20", "heun_5", "heun_20"))
+    yield Row("the same in 5 and in 20 steps, in 1/1000", few, f"the exact velocity {exact}")
     yield Row("the same: KL(data || model), nats, by the exact likelihood", f"{r['kl']:.4f}", "0")
     for record in r.get("gallery", ()):
         what = f"flow matching, {record['data']}: KL(data || model), nats"
