@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from ..backend import Array, Shape
 from .linear_map import LinearMap
 
@@ -27,7 +29,7 @@ class ChannelShift(LinearMap):
         return ChannelShiftCache(there)
 
     def there(self, x: tuple[Array, Array], cache: ChannelShiftCache) -> Array:  # type: ignore[override]
-        y: Array = x[0] + x[1].reshape(spread(cache.shape))
+        y: Array = x[0] + np.expand_dims(x[1], positions(cache.shape))
         return y
 
     def stream(self, batch: int, width: int | None = None) -> None:
@@ -37,9 +39,9 @@ class ChannelShift(LinearMap):
         return self.there(x_t, self.fix(x_t))
 
     def back(self, dy: Array, cache: ChannelShiftCache) -> tuple[Array, Array]:  # type: ignore[override]
-        return dy, dy.sum(tuple(range(1, len(cache.shape) - 1)))
+        return dy, dy.sum(positions(cache.shape))
 
 
-def spread(shape: Shape) -> Shape:
-    """(N, ..., C) -> (N, 1 ..., C)."""
-    return shape[0], *(1,) * (len(shape) - 2), shape[-1]
+def positions(shape: Shape) -> Shape:
+    """The axes between rows and channels."""
+    return tuple(range(1, len(shape) - 1))
