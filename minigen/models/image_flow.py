@@ -63,7 +63,7 @@ class ImageLikelihood(NegativeLogLikelihood):
 class ImageFlow(NormalizingFlow):
     """A flow of images: `flow` works on their logits, and z is one array a level, of `z_shapes`."""
 
-    unit = "nats per image"
+    unit = "nats per image; bits per dimension"
 
     def __init__(
         self, shape: Shape, key: Key, dtype: DTypeLike, flow: Bijection, z_shapes: Sequence[Shape], alpha: float
