@@ -128,6 +128,8 @@ def grid25(r: dict[str, Any]) -> Iterator[Row]:
         ratio = "-" if found["sigma_ratio"] is None else f"{found['sigma_ratio']:.2f}"
         ours = f"{found['modes']:.1f}; {100 * found['quality']:.1f} %; {ratio}"
         yield Row(what, ours, "25; 98.9 %; 1, a perfect sampler")
+
+
 def flow_memory(r: dict[str, Any]) -> Iterator[Row]:
     deep = r["rows"][-1]
     stored, recomputed = deep["stored"], deep["recomputed"]
