@@ -190,12 +190,12 @@ class Diffusion(Model):
 
     def sample_class(self, labels: Array, key: Key, **how: Any) -> Array:
         """A row of each of these classes (N,). Raises ValueError in a model without classes, and on a label that it has not."""
-        y = to_device(np.asarray(labels, np.int64), device_of(self.theta))
         if self.classes is None:
             raise ValueError(f"this {self.name} was trained without labels: train it with --set classes=10")
+        y = np.asarray(to_device(labels, "cpu"), np.int64)
         if y.size and not (y.min() >= 0 and y.max() < self.classes):
             raise ValueError(f"{self.name} has classes 0 .. {self.classes - 1}, and was asked for {y.min()} .. {y.max()}")
-        return self.generate(len(y), key, y, **how)
+        return self.generate(len(y), key, to_device(y, device_of(self.theta)), **how)
 
     def sample(self, n: int, key: Key) -> Array:
         """n rows; in a model with classes as many of each as of the others, in their order."""

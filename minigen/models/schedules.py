@@ -63,7 +63,7 @@ class Schedule:
     def bar(self, t: Any, x: Array) -> Array:
         """alpha_bar_t beside the rows of x: (N, 1 ...), in the real type and on the device of x."""
         if isinstance(t, int | np.integer):
-            t = np.full(1, t)
+            t = to_device(np.full(1, t), device_of(x))
         table = to_device(self.alpha_bar, device_of(x))
         return table[t].reshape(-1, *(1,) * (x.ndim - 1))
 

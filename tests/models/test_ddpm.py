@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from minigen.check import prove, suite
+from minigen.check.device_array import DEVICE, to_host, to_test_device
 from minigen.check.suite_of_layers import PROPERTIES
 from minigen.data import Batches, Dataset, load
 from minigen.models.ddpm import DDPM
@@ -180,6 +181,22 @@ def test_colour_images_of_32_pixels():
     model.start(1e-3, 1)
     model.step(model.batch_of(next(Batches(data, 2, KEY))), KEY)
     assert model.sample(2, KEY).shape == (2, 32, 32, 3)
+
+
+def test_nothing_is_silently_brought_to_the_host():
+    """On the test device, whose arrays refuse it; and the values are those of the CPU."""
+    x = images((8, 8, 1))
+    found = []
+    for device, move in ((DEVICE, to_test_device), ("cpu", lambda part: part)):
+        model = make(classes=3).to(device)
+        model.start(1e-3, 1)
+        batch = Labelled(move(x), move(np.array([0, 2, 1])))
+        model.step(batch, KEY.at("step"))
+        figures = model.evaluate(batch, KEY.at("figures"))
+        samples = [model.sample_class([0, 1], KEY, sampler=sampler, jumps=2) for sampler in SAMPLERS]
+        found.append([*(float(to_host(value)) for value in figures.values()), *map(to_host, samples)])
+    for there, here in zip(*found, strict=True):
+        np.testing.assert_allclose(there, here, rtol=1e-9, atol=1e-9)
 
 
 # ---- what cannot be
