@@ -31,10 +31,10 @@ from minigen.random import Key
 RESULT = Path(__file__).parent / "results" / "flows_2d.json"
 COUPLINGS: dict[str, type[RealNVP]] = {"affine": RealNVP, "spline": NeuralSplineFlow}
 AFFINE: dict[str, Any] = {"batch": 512, "rate": 5e-3, "steps": 20000, "depth": 12, "hidden": 64, "bound": 2.0, "clip": 5.0}
-SPLINE: dict[str, Any] = {"batch": 512, "rate": 3e-3, "steps": 9000, "depth": 4, "hidden": 64, "bins": 32, "reach": 5.0}
+SPLINE: dict[str, Any] = {"batch": 512, "rate": 3e-3, "steps": 7000, "depth": 4, "hidden": 64, "bins": 32, "reach": 5.0}
 SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     "affine": {"grid25": AFFINE, "checkerboard": AFFINE | {"steps": 12000}},
-    "spline": {"grid25": SPLINE | {"steps": 4000}, "checkerboard": SPLINE},
+    "spline": {"grid25": SPLINE | {"steps": 3500}, "checkerboard": SPLINE},
 }
 DENSITIES = ("grid25", "checkerboard")
 TEST, POINTS = 100_000, 8  # test points; places on the course of a training
