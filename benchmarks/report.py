@@ -141,6 +141,18 @@ def flow_memory(r: dict[str, Any]) -> Iterator[Row]:
     )
 
 
+def flows_2d(r: dict[str, Any]) -> Iterator[Row]:
+    model = {"affine": "affine couplings", "spline": "spline couplings"}
+    goals = {("affine", "grid25"): 0.8, ("affine", "checkerboard"): 0.08}
+    for found in r["summary"]:
+        depth = r["settings"][found["coupling"]][found["density"]]["depth"]
+        flow = f"{depth} {model[found['coupling']]}, {found['seeds']} seeds of {found['cpu_seconds']:.0f} s on one core"
+        goal = goals.get((found["coupling"], found["density"]), 0.02)
+        by_seed = ", ".join(f"{excess:.3f}" for excess in found["by_seed"])
+        what = f"{found['density']}, {flow}: nats above the entropy"
+        yield Row(what, f"{found['excess_nats']:.3f} ({by_seed})", f"0, the truth itself; the goal was {goal}")
+
+
 def steps(r: dict[str, Any]) -> Iterator[Row]:
     for row in r["rows"]:
         ratio = "not measured" if row["ratio"] is None else f"{row['ratio']:.2f}"
@@ -163,6 +175,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
         rbm_mnist,
         ring8,
         grid25,
+        flows_2d,
         sequences_char_wavenet,
         sequences_wavenet,
         flow_matching,
