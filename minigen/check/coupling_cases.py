@@ -84,7 +84,7 @@ def _coupled_by_mask(layer: Any, x: Any) -> Any:
 
 COUPLING_CASES: tuple[Case, ...] = (
     Case("Halves", Halves, lambda s: Halves(), _wide, reference=lambda _, x: tuple(np.split(x, [x.shape[-1] // 2], -1))),
-    Case("Halves, flipped", Halves, lambda s: Halves(flip=True), _wide),
+    Case("Halves, flipped", Halves, lambda s: Halves(flip=True), lambda s: (s.N, s.T, s.a + 1)),
     Case(
         "Masked",
         Masked,
@@ -99,7 +99,7 @@ COUPLING_CASES: tuple[Case, ...] = (
         "Join of halves",
         Join,
         lambda s: Join(Halves(flip=True)),
-        lambda s: ((s.N, s.a + 1), (s.N, s.a)),
+        lambda s: ((s.N, s.T, s.a + 1), (s.N, s.T, s.a)),
         reference=lambda _, x: np.concatenate(x[::-1], -1),
     ),
     Case("Join of masks", Join, lambda s: Join(Masked(checkerboard(_shape(s)))), lambda s: (_images(s), _images(s))),

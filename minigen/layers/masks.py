@@ -52,21 +52,15 @@ class Halves(LinearMap):
         h = x.shape[-1] // 2
         return (x[..., h:], x[..., :h]) if self.flip else (x[..., :h], x[..., h:])
 
-    def back(self, dy: Tree, cache: Any) -> Any:
+    def back(self, dy: Tree, cache: Any) -> Array:
         return self.join(dy, cache.shape)
 
-    def join(self, parts: Tree, shape: Shape | None = None) -> Array | None:
+    def join(self, parts: Tree, shape: Shape | None = None) -> Array:
         """S': the parts put together. None stands for zeros, and needs the whole's shape."""
-        some = next(leaves(parts), None)
-        if some is None:
-            return None
         if shape is not None:
-            D = shape[-1]
-            sizes = (D - D // 2, D // 2) if self.flip else (D // 2, D - D // 2)
-            parts = tuple(
-                zeros((*shape[:-1], size), some.dtype, like=some) if part is None else part
-                for part, size in zip(parts, sizes, strict=True)
-            )
+            some = next(leaves(parts))
+            rest = (*some.shape[:-1], shape[-1] - some.shape[-1])
+            parts = tuple(zeros(rest, some.dtype, like=some) if part is None else part for part in parts)
         return np.concatenate(parts[::-1] if self.flip else parts, -1)
 
 
@@ -86,16 +80,14 @@ class Masked(LinearMap):
         m = to_device(self.kept, device_of(x))
         return m * x, ~m * x
 
-    def back(self, dy: Tree, cache: Any) -> Any:
+    def back(self, dy: Tree, cache: Any) -> Array:
         return self.join(dy)
 
-    def join(self, parts: Tree, shape: Shape | None = None) -> Array | None:
+    def join(self, parts: Tree) -> Array:
         """S': m kept + (1 - m) moved. None stands for zeros."""
-        some = next(leaves(parts), None)
-        if some is None:
-            return None
-        m = to_device(self.kept, device_of(some))
-        whole: Any = sum(mask * part for part, mask in zip(parts, (m, ~m), strict=True) if part is not None)
+        kept, moved = parts
+        m = to_device(self.kept, device_of(next(leaves(parts))))
+        whole: Any = (0 if kept is None else m * kept) + (0 if moved is None else ~m * moved)
         return whole
 
 
@@ -115,9 +107,7 @@ class Join(LinearMap):
         return JoinCache()
 
     def there(self, x: Tree, cache: Any) -> Array:
-        whole = self.split.join(x)
-        assert whole is not None
-        return whole
+        return self.split.join(x)
 
     def back(self, dy: Array, cache: Any) -> Tree:
         return self.split.there(dy, cache)
