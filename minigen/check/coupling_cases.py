@@ -84,7 +84,7 @@ def _coupled_by_mask(layer: Any, x: Any) -> Any:
 
 COUPLING_CASES: tuple[Case, ...] = (
     Case("Halves", Halves, lambda s: Halves(), _wide, reference=lambda _, x: tuple(np.split(x, [x.shape[-1] // 2], -1))),
-    Case("Halves, flipped", Halves, lambda s: Halves(flip=True), lambda s: (s.N, s.T, s.a + 1)),
+    Case("Halves, flipped", Halves, lambda s: Halves(flip=True), lambda s: (s.N, s.T, s.a + 2)),
     Case(
         "Masked",
         Masked,

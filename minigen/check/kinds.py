@@ -8,6 +8,7 @@ import numpy as np
 
 from ..backend import Array
 from ..layers.bijection import Bijection
+from ..layers.coupling import Transform
 from ..layers.layer import Layer
 from ..layers.tree import Tree, leaves, map_tree
 from .subject import STEP, Lacks, Meter, Skip, Subject
@@ -53,11 +54,17 @@ def _stream(s: Subject, m: Meter, unit: str, x: Tree, y: Tree, width: tuple[int,
 
 
 def inverse(s: Subject, m: Meter) -> None:
-    if not isinstance(s.layer, Bijection):
+    if isinstance(s.layer, Transform):  # of its first input; the second says which bijection it is
+        wanted, h = s.x
+        z, logdet = s.y
+        x, back = s.layer.inverse(z, h)
+    elif isinstance(s.layer, Bijection):
+        wanted = s.x
+        z, logdet = s.y
+        x, back = s.layer.inverse(z)
+    else:
         raise Skip("it is no bijection")
-    z, logdet = s.y
-    x, back = s.layer.inverse(z)
-    m.expect("inverse(forward(x))", gap(x, s.x))
+    m.expect("inverse(forward(x))", gap(x, wanted))
     m.expect("the inverse's logdet, which is minus forward's,", gap(-np.asarray(back), np.asarray(logdet)))
 
 

@@ -154,7 +154,7 @@ class Coupling(Composite, Bijection):
         parts = b.transform((dz, dlogdet))
         db, dh = parts[0], parts[1]
         da = da + b.net(b.only(dh) if self.only else dh, need_dx=b.need_dx)
-        return b.split((da, db), need_dx=b.need_dx)
+        return b.split((da, db))
 
     def inverse(self, z: Array) -> tuple[Array, Array]:
         a, z = self.split.forward(z)[0]
