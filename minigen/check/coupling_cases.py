@@ -143,6 +143,13 @@ COUPLING_CASES: tuple[Case, ...] = (
         reference=_spline,
     ),
     Case(
+        "Spline of rows",
+        Spline,
+        lambda s: Spline(s.c + 2, reach=2.0),
+        lambda s: ((s.N, s.a), (s.N, (3 * s.c + 5) * s.a)),
+        reference=_spline,
+    ),
+    Case(
         "SplineCoupling",
         SplineCoupling,
         lambda s: SplineCoupling(_net(_halves(s, True)[0], 8 * _halves(s, True)[1]), bins=3, reach=2.0, flip=True),

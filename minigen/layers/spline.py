@@ -142,7 +142,7 @@ class Spline(Transform):
         S_dot = sigmoid(knots.g) * g_dot
         W_dot, H_dot = self.gain * p_dot, self.gain * q_dot
         at_dot = gather(W_dot, running_sum(W_dot), H_dot, running_sum(H_dot), S_dot, k, start=0, end=0)
-        z_dot, l_dot, here_dot = rq_forward_dot(b_dot * inside, at, at_dot, here)
+        z_dot, l_dot, here_dot = rq_forward_dot(b_dot, at, at_dot, here)
         y_dot = np.where(inside, z_dot, b_dot), sum_rows(inside * l_dot)
         return y_dot, SplineCache(inside, k, Knots(p_dot, q_dot, S_dot, g_dot), at_dot, here_dot)
 

@@ -163,6 +163,14 @@ def test_knots_go_to_knots():
     np.testing.assert_allclose(np.exp(logdet), np.log1p((np.e - 1) * np.exp(h[0, 2 * K :])), rtol=1e-12)
 
 
+def test_a_spline_of_large_numbers_is_finite():
+    spline, h = Spline(bins=6), 150 * KEY.at("large").normal((50, 17), np.float32)
+    b = KEY.at("b").normal((50, 1), np.float32)
+    (z, logdet), cache = spline.forward((b, h))
+    for array in (z, logdet, *spline.backward((z, logdet), cache), *spline.inverse(z, h)):
+        assert np.isfinite(array).all()
+
+
 @pytest.mark.parametrize("options", [{"bins": 1}, {"bins": 8, "least": 0.2}, {"bins": 4, "least": -0.1}])
 def test_a_spline_wants_bins_that_fit(options):
     with pytest.raises(ValueError, match="together less than 1"):
