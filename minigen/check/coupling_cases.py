@@ -55,7 +55,7 @@ def _spline(layer: Any, x: Any) -> Any:
     for i in np.ndindex(b.shape):
         numbers = planes[(*i[:-1], slice(None), i[-1])]
         e, f = np.exp(numbers[:K]), np.exp(numbers[K : 2 * K])
-        slopes = np.r_[1, np.log1p(np.exp(numbers[2 * K :]) * (np.e - 1)), 1]
+        slopes = np.r_[1, 1e-5 + np.log1p(np.exp(numbers[2 * K :]) * np.expm1(1 - 1e-5)), 1]
         X, Y = (np.r_[0, np.cumsum(layer.least + (1 - K * layer.least) * s / s.sum())] * 2 * B - B for s in (e, f))
         for k in range(K):
             if X[k] <= b[i] < X[k + 1] and abs(b[i]) < B:

@@ -79,7 +79,9 @@ def rq_inverse(y: Array, at: Bin) -> tuple[Array, Array]:
     v, s = y - at.y0, at.h / at.w
     vt = v * (at.d0 + at.d1 - 2 * s)
     a, b = at.h * (s - at.d0) + vt, at.h * at.d0 - vt
-    xi = 2 * s * v / (b + np.sqrt(b * b + 4 * a * s * v))
+    root = b * b + 4 * a * s * v  # not negative, but for rounding where the slope is nearly 0
+    xi = 2 * s * v / (b + np.sqrt(root * (root.real > 0)))
+    xi = np.where(xi.real < 1, xi * (xi.real > 0), 1)  # rounding must not leave the bin
     return at.x0 + xi * at.w, log_slope(inside(xi, at))
 
 

@@ -6,7 +6,7 @@ each number that is moved: u, v for widths and heights, g for the slopes at the 
 
     W = 2 B (c + (1 - K c) softmax(u))    H the same of v    c = `least`, the least part of 2 B that a bin may have
     X_k = -B + sum_{j<k} W_j              Y_k the same of H
-    S = softplus(g + log(e - 1)),  1 at both ends          all zeros: bins of one size, slopes of 1, the identity
+    S = FLAT + softplus(g + UNIT),  1 at both ends        all zeros: bins of one size, slopes of 1, the identity
 
 `knots` makes these of h; the bin k of x is found by counting; `gather` picks (X_k, W_k, Y_k, H_k, S_k, S_k+1), which is linear
 in (W, H, S), and `scatter` is its transpose: a gradient of W_k goes to W_k, one of X_k to every W_j, j < k. Then
@@ -31,7 +31,8 @@ from .layer import Layer
 from .rational_quadratic import Bin, Inside, rq_backward, rq_backward_dot, rq_forward, rq_forward_dot, rq_inverse
 from .tree import Tree
 
-UNIT = math.log(math.e - 1)  # softplus of it is 1
+FLAT = 1e-5  # the least slope at a knot: of 0 there would be no logarithm
+UNIT = math.log(math.expm1(1 - FLAT))  # FLAT + softplus(UNIT) = 1
 
 
 class Knots(NamedTuple):
@@ -40,7 +41,7 @@ class Knots(NamedTuple):
     p: Array  # (K, N, ..., M), the softmax of u
     q: Array  # the same of v
     S: Array  # (K - 1, N, ..., M)
-    g: Array  # (K - 1, N, ..., M), shifted: S = softplus(g)
+    g: Array  # (K - 1, N, ..., M), shifted: S = FLAT + softplus(g)
 
 
 class SplineCache(NamedTuple):
@@ -71,7 +72,7 @@ class Spline(Transform):
         """h (N, ..., P M) -> softmaxes and slopes, planes first."""
         K, planes = self.bins, self.planes_of(h)
         g = planes[2 * K :] + UNIT
-        return Knots(softmax(planes[:K]), softmax(planes[K : 2 * K]), softplus(g), g)
+        return Knots(softmax(planes[:K]), softmax(planes[K : 2 * K]), FLAT + softplus(g), g)
 
     def sizes(self, p: Array) -> Array:
         """Widths or heights, of their softmax."""

