@@ -18,8 +18,9 @@ if __name__ == "__main__":
     adam.rate = lambda t: top * (1 - (t - first) / steps)
     with workspace():
         while run.step < first + steps:
-            run.log.add(run.model.step(run.model.batch_of(next(run.batches)), run.key.at("step", run.step)))
+            terms = run.model.step(run.model.batch_of(next(run.batches)), run.key.at("step", run.step))
+            run.log.add({name: float(value) for name, value in terms.items()})
             run.step += 1
     run.save()
-    means = {name: round(float(value), 2) for name, value in run.log.means().items()}
+    means = {name: round(value, 2) for name, value in run.log.means().items()}
     print(f"{folder}: {steps} steps from a rate of {top:.2g} to 0; the terms meanwhile {means}")

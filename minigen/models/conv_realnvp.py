@@ -54,7 +54,7 @@ class ConvRealNVP(ImageFlow):
         family="flow",
         data=("glyphs", "mnist"),
         batch=64,
-        steps=4000,
+        steps=2500,
         rate=2e-3,
         lesson="05",
         options={"levels": 3, "width": 32, "alpha": 1e-6, "store": True},

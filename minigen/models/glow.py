@@ -53,6 +53,7 @@ class Glow(ImageFlow):
     """`steps` steps on each of `levels` levels; `width` is that of the couplings' networks, `alpha` that of the logit.
 
     With `store=False` no activation is stored: each bijection's input is recomputed from its output (layers.bijection.Chain).
+    In float32 the gradient then differs by less than 1e-5 of its length, by 5e-7 at 32 steps (benchmarks/flow_memory.py).
     Raises ValueError where the sides are not multiples of 2^levels.
     """
 
