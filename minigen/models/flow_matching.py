@@ -97,7 +97,7 @@ IMAGES: dict[str, Any] = {"batch": 64, "steps": 8000, "rate": 5e-4, "options": {
 
 
 class FlowMatching(Model):
-    """On points an MLP of `width` units that has the time beside them, on images a U-Net of `width` channels.
+    """On points an MLP of `depth` layers of `width` units, on images a U-Net of `width` channels.
 
     Samples take `integration_steps` steps of an `integrator`. They and held-out figures are those of the averaged parameters.
     Raises ValueError where images cannot be halved twice, on an unknown integrator, and below one step.
@@ -109,9 +109,9 @@ class FlowMatching(Model):
         data=(*PLANE, "glyphs", "mnist", "fashion_mnist"),
         batch=256,
         steps=10_000,
-        rate=2e-3,
+        rate=5e-3,
         lesson="04",
-        options={"width": 128, "integrator": "heun", "integration_steps": 20, "decay": 0.999},
+        options={"width": 128, "depth": 4, "integrator": "heun", "integration_steps": 20, "decay": 0.999},
         objectives=("velocity",),
         by_data=dict.fromkeys(("glyphs", "mnist", "fashion_mnist"), IMAGES),
     )
@@ -125,6 +125,7 @@ class FlowMatching(Model):
         dtype: DTypeLike = np.float32,
         *,
         width: int = 128,
+        depth: int = 4,
         integrator: str = "heun",
         integration_steps: int = 20,
         decay: float = 0.999,
@@ -132,7 +133,7 @@ class FlowMatching(Model):
         self.shape, self.decay = tuple(shape), decay
         self.integration = integrator, integration_steps
         self._times(*self.integration)  # an unknown name is found here, not at the first picture
-        super().__init__(key, dtype, field=self.make_field(width))
+        super().__init__(key, dtype, field=self.make_field(width, depth))
         self.objectives = (PathRegression(),)
 
     @property
@@ -140,11 +141,11 @@ class FlowMatching(Model):
         """Whether rows are images (H, W, C); else they are points (D,)."""
         return len(self.shape) == 3
 
-    def make_field(self, width: int) -> Layer:
+    def make_field(self, width: int, depth: int) -> Layer:
         """((N, *shape), (N,)) -> (N, *shape): v at places and times, which are counted in `clock`."""
         if not self.draws_images:
             (D,) = self.shape
-            return PointField(D, width)
+            return PointField(D, width, depth=depth)
         _, _, C = quarterable(self.name, self.shape)
         return UNet(C, width)
 

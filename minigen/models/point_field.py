@@ -5,12 +5,15 @@ N batch, D dimensions, H hidden units.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from ..backend import Array
 from ..layers.combine import Concatenate
 from ..layers.composite import Composite, Sequential
 from ..layers.elementwise import SiLU
+from ..layers.initialisers import he_normal
+from ..layers.layer import Layer
 from ..layers.linear import Linear
 from ..layers.shape import Reshape
 from ..layers.tree import Tree
@@ -19,17 +22,20 @@ PLANE = ("gaussians8", "checkerboard", "moons", "spirals", "pinwheel", "ring8", 
 
 
 class PointField(Composite):
-    """(x (N, D), t (N,)) -> (N, D), with three hidden layers of SiLU: smooth, so that its divergence is smooth too.
+    """(x (N, D), t (N,)) -> (N, D), with hidden layers of SiLU: smooth, so that its divergence is smooth too.
 
     The network sees t / duration, which lies in [0, 1]. It is given plainly: from sines and cosines of many wavelengths the
-    field learns ripples in t, and its likelihood is worse.
+    field learns ripples in t, and its likelihood is worse. Weights begin as large as He et al. (2015) have it: smaller ones
+    learn the edges of a density late.
     """
 
-    def __init__(self, dims: int, hidden: int, duration: float = 1.0) -> None:
+    def __init__(self, dims: int, hidden: int, duration: float = 1.0, depth: int = 3) -> None:
         super().__init__()
         self.pace, self.column, self.join = 1 / duration, Reshape(1), Concatenate()
-        H = hidden
-        self.mlp = Sequential(Linear(dims + 1, H), SiLU(), Linear(H, H), SiLU(), Linear(H, H), SiLU(), out=Linear(H, dims))
+        layers: list[Layer] = []
+        for inputs, outputs in pairwise([dims + 1, *[hidden] * depth]):
+            layers += [Linear(inputs, outputs, initialiser=he_normal), SiLU()]
+        self.mlp = Sequential(*layers, out=Linear(hidden, dims))
 
     def wire(self, f: Any, x: Tree) -> Array:
         x, t = x

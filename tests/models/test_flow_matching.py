@@ -242,7 +242,6 @@ def test_the_likelihood_of_the_exact_velocity_is_the_density():
 
 def test_the_likelihood_of_any_network_integrates_to_one():
     model = small(width=12)
-    model.theta *= 2
     axis = np.arange(-9, 9, 0.15)
     x = np.stack(np.meshgrid(axis, axis), 2).reshape(-1, 2)
     assert (np.exp(model.log_likelihood(x, 20)) * 0.15**2).sum() == pytest.approx(1, abs=1e-4)
