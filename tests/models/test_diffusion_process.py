@@ -226,6 +226,16 @@ def test_heuns_error_is_of_second_order():
     assert errors["heun"][0] < errors["ddim"][1]
 
 
+def test_langevins_dynamics_stay_in_the_noisy_data():
+    """At one level they leave q(x_t) alone, wherever they began; on the way to the next, u = x / a is kept."""
+    t, r = 100, 40
+    a, s = (float(scale[0, 0]) for scale in PLAN.scales(t, np.zeros((1, 1))))
+    noisy = Mixture(PLAN, TWO.p, a * TWO.m, np.sqrt(a**2 * TWO.c**2 + s**2))
+    x = sampling.last(sampling.langevin(TWO.denoise, PLAN, NOISE, [t, r], KEY.at("stay"), repeats=120, rate=0.05))
+    assert distance(x * a / float(PLAN.scales(r, x)[0][0, 0]), noisy) < 0.035
+    assert distance(NOISE, noisy) > 0.05
+
+
 def test_levels_fall_by_about_one_factor_and_end_at_data():
     at = sampling.levels(PLAN, 12, 20.0, 0.05)
     sigma = np.sqrt(1 / PLAN.alpha_bar[at[:-1]] - 1)
