@@ -28,9 +28,9 @@ RUN = Path("runs/gated_pixelcnn_mnist")
 SETTINGS: dict[str, Any] = {
     "data": "binarized_mnist",
     "batch": 16,
-    "steps": 2000,
+    "steps": 3000,
     "rate": 4e-3,
-    "options": {"width": 16, "layers": 8},
+    "options": {"width": 16, "layers": 10},
 }
 
 

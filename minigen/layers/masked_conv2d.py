@@ -53,6 +53,11 @@ def horizontal(mask: str, kernel: int) -> Taps:
     return tuple((r, s) for r, s in raster(mask, kernel) if r == 0)
 
 
+def spread(taps: Taps, dilation: int) -> Taps:
+    """The taps `dilation` times as far away: a wider view at the same price."""
+    return tuple((dilation * r, dilation * s) for r, s in taps)
+
+
 def _square(mask: str, kernel: int) -> Taps:
     if mask not in ("A", "B") or kernel < 1 or kernel % 2 == 0 or (mask, kernel) == ("A", 1):
         raise ValueError(

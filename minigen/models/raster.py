@@ -58,7 +58,8 @@ class NegativeLogLikelihood(Objective):
 class RasterModel(Model):
     """What all of them have in common: all but the network `net` and `predictor`, its stream.
 
-    Pixels become the nearest of `levels` levels of grey. With `classes`, the network takes (images, labels) and gives p(x | y).
+    Pixels become the nearest of `levels` levels of grey; for black and white by chance, let the data be binarised
+    (data/binarise.py). With `classes`, the network takes (images, labels) and gives p(x | y).
     """
 
     unit = "nats per image"

@@ -238,3 +238,14 @@ def test_a_run_learns_glyphs_draws_them_and_comes_back(tmp_path):
     bare = tuple(Dataset("photos", split.images) for split in data)
     with pytest.raises(RunError, match="gated_pixelcnn learns from labels, and photos has none"):
         Run.create(GatedPixelCNN, data=bare, out=tmp_path / "other", options=options)
+
+
+def test_a_stopped_run_goes_on_bit_for_bit(tmp_path):
+    given = {"batch": 4, "options": {"width": 4, "layers": 2}, "data_options": {"rows": 40, "size": 16}}
+    Run.create(GatedPixelCNN, data="glyphs", out=tmp_path / "whole", steps=5, **given).train(progress=False)
+    Run.create(GatedPixelCNN, data="glyphs", out=tmp_path / "half", steps=5, **given).train(minutes=0, progress=False)
+    resumed = Run.resume(tmp_path / "half")
+    assert 0 < resumed.step < 5
+    resumed.train(progress=False)
+    whole, half = (load_model(tmp_path / name).model for name in ("whole", "half"))
+    assert np.array_equal(whole.theta, half.theta)
