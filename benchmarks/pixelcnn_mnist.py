@@ -3,10 +3,7 @@
     python -m benchmarks.pixelcnn_mnist        MINIGEN_DATA may name the folder that holds binarized_mnist/
 
 It is the run of `SETTINGS`, by `minigen train`'s own loop in `runs/gated_pixelcnn_mnist`; a run that was stopped goes on. The
-validation rows are not used. The result goes to benchmarks/results/pixelcnn_mnist.json, and the weights of lesson 07 are those
-of this run:
-
-    python lessons/weights/make.py runs/gated_pixelcnn_mnist lessons/weights/07_gated_pixelcnn.safetensors net
+validation rows are not used. The result goes to benchmarks/results/pixelcnn_mnist.json.
 """
 
 from __future__ import annotations

@@ -4,8 +4,6 @@ minigen train dcgan --data glyphs --set width=32 --set latents=32 --out runs/les
 python lessons/weights/make.py runs/lesson-02 lessons/weights/02_dcgan.safetensors
 minigen train ddpm --set data.size=16 --set width=16 --set classes=10 --batch 32 --rate 2e-3 --steps 900 --out runs/lesson-04
 python lessons/weights/make.py runs/lesson-04 lessons/weights/04_ddpm.safetensors net
-python -m benchmarks.pixelcnn_mnist
-python lessons/weights/make.py runs/gated_pixelcnn_mnist lessons/weights/07_gated_pixelcnn.safetensors net
 minigen train wavenet
 python lessons/weights/make.py runs/wavenet-plucked lessons/weights/07_wavenet.safetensors net
 minigen train char_wavenet
