@@ -5,9 +5,9 @@ python lessons/weights/make.py runs/lesson-02 lessons/weights/02_dcgan.safetenso
 minigen train ddpm --set data.size=16 --set width=16 --set classes=10 --batch 32 --rate 2e-3 --steps 900 --out runs/lesson-04
 python lessons/weights/make.py runs/lesson-04 lessons/weights/04_ddpm.safetensors net
 minigen train wavenet
-python lessons/weights/make.py runs/wavenet-plucked lessons/weights/07_wavenet.safetensors net
+python lessons/weights/make.py runs/wavenet-plucked lessons/weights/09_wavenet.safetensors net
 minigen train char_wavenet
-python lessons/weights/make.py runs/char_wavenet-grammar lessons/weights/07_char_wavenet.safetensors net
+python lessons/weights/make.py runs/char_wavenet-grammar lessons/weights/09_char_wavenet.safetensors net
 
 Where a run keeps running averages of its parameters, those are written.
 """
