@@ -7,7 +7,7 @@ char_wavenet, on the test split of `grammar`: nats per character, minus -log p o
 excess: an estimate of the Kullback-Leibler divergence, and paired, so its error is small); and the part of complete lines of
 1,000 sampled texts that the grammar can write.
 
-wavenet, on the test split of `plucked`: nats per sample; how often the strongest of the eight notes in a sampled sound is the
+wavenet, on the test split of `plucked`: nats per sample; how often the strongest of the notes in a sampled sound is the
 one that was asked for, with the same question about real strings beside it; CPU seconds for a second of sound.
 
 A note f is as strong as the spectrum at f, 2 f, 3 f, 4 f, minus that halfway below each.
@@ -88,7 +88,7 @@ def sounds() -> dict[str, Any]:
     rows = test.images.astype(np.int64)
     parts = [slice(i, i + 20) for i in range(0, len(rows), 20)]
     nats = -np.concatenate([model.log_probability(Rows(rows[p], labels[p])) for p in parts]) / rows.shape[1]
-    asked = np.arange(len(NOTES)).repeat(25)
+    asked = np.arange(len(NOTES)).repeat(40)
     drawn = decode(model.sample_of(asked, len(asked), KEY.at("sounds")))
     seconds = {}
     for n in (1, 8):

@@ -137,7 +137,7 @@ def train(
 @app.command()
 def sample(
     path: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, or a checkpoint.")],
-    n: Annotated[int | None, typer.Option("--n", "-n", min=1, help="How many. [default: 64 images, 8 sounds or texts]")] = None,
+    n: Annotated[int | None, typer.Option("--n", "-n", min=1, help="How many. [default: 64; fewer sounds or texts]")] = None,
     seed: Annotated[int, typer.Option(help="Decides which.")] = 0,
     length: Annotated[int | None, typer.Option(min=1, help="Of sequences. [default: that of the training rows]")] = None,
     out: Annotated[Path | None, typer.Option(help="The file, a PNG, WAV or TXT. [default: in the folder of the run]")] = None,

@@ -25,12 +25,12 @@ from .registry import Entry, register
 from .sequences import Sequences, check_length
 
 HERTZ = 8000
-NOTES = {"A2": 72, "C3": 61, "D3": 54, "E3": 48, "G3": 40, "A3": 36, "C4": 30, "D4": 27}  # name -> period, within 0.7 %
+NOTES = {"G3": 40, "A3": 36, "C4": 30, "D4": 27, "E4": 24}  # name -> period; the pitches are within 1 %
 SOFTNESS = 1, 5  # samples, at least and at most
 LOUDNESS = 0.4, 0.95
 HALF_LIFE = 0.05, 0.25  # seconds until the amplitude is half of what it was, but for what the average takes
 ROWS = {"train": 2000, "test": 200}
-LENGTH = 2000
+LENGTH = 1000
 
 
 def pluck(burst: Array, period: int, decay: Array, length: int) -> Array:
@@ -76,7 +76,7 @@ def load_plucked(split: str, folder: Path | None, rows: int | None = None, lengt
 register(
     Entry(
         name="plucked",
-        about="plucked strings of eight notes, a quarter of a second each: 256 mu-law levels at 8 kHz",
+        about="plucked strings of five notes, an eighth of a second each: 256 mu-law levels at 8 kHz",
         shape=(LENGTH,),
         rows=dict(ROWS),
         source="synthesised by the algorithm of Karplus and Strong",

@@ -86,13 +86,13 @@ class WaveNet(Model):
     recipe = Recipe(
         family="autoregressive",
         data=("plucked", "fsdd"),
-        batch=8,
-        steps=2000,
-        rate=5e-3,
+        batch=2,
+        steps=2500,
+        rate=8e-3,
         lesson="09",
-        options={"classes": 8, "width": 32, "hidden": 64, "kernel": 2, "layers": 8, "stacks": 1, "hertz": None},
+        options={"classes": 5, "width": 32, "hidden": 64, "kernel": 2, "layers": 6, "stacks": 1, "hertz": None},
         objectives=("next_symbol",),
-        by_data={"fsdd": {"batch": 4, "options": {"classes": 10, "stacks": 2}}},
+        by_data={"fsdd": {"steps": 20_000, "rate": 3e-3, "options": {"classes": 10, "layers": 9, "stacks": 2}}},
         proof={"rows": 2, "options": {"width": 3, "hidden": 4, "layers": 3}, "data_options": {"rows": 4, "length": 24}},
     )
     unit = "nats per sample"
@@ -108,7 +108,7 @@ class WaveNet(Model):
         width: int = 32,
         hidden: int = 64,
         kernel: int = 2,
-        layers: int = 8,
+        layers: int = 6,
         stacks: int = 1,
         hertz: int | None = None,
     ) -> None:

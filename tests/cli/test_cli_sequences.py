@@ -26,9 +26,9 @@ def test_sound_is_trained_sampled_and_evaluated(minigen, here):
     assert "nats per sample" in out
     code, out, _ = minigen("sample", "runs/wavenet-plucked", "--length", "60")
     assert code == 0
-    assert "8 samples of wavenet after 2 steps: runs/wavenet-plucked/sampled-8-seed0.wav, " in out
-    with wave.open("runs/wavenet-plucked/sampled-8-seed0.wav") as file:
-        assert (file.getframerate(), file.getnframes()) == (8000, 8 * (60 + 800))
+    assert "5 samples of wavenet after 2 steps: runs/wavenet-plucked/sampled-5-seed0.wav, " in out
+    with wave.open("runs/wavenet-plucked/sampled-5-seed0.wav") as file:
+        assert (file.getframerate(), file.getnframes()) == (8000, 5 * (60 + 800))
     code, out, _ = minigen("eval", "runs/wavenet-plucked", "--json")
     found = json.loads(out)
     assert (found["unit"], found["rows"]) == ("nats per sample", 9)
@@ -53,7 +53,7 @@ def test_text_is_trained_and_printed(minigen, here):
 def test_data_is_shown(minigen, here):
     code, out, _ = minigen("data", "plucked", "--set", "rows=3")
     assert code == 0
-    assert "plucked, train: 3 rows of 2000, 8 classes, sound of 8000 samples a second\nits first 3 rows: plucked.wav, " in out
+    assert "plucked, train: 3 rows of 1000, 5 classes, sound of 8000 samples a second\nits first 3 rows: plucked.wav, " in out
     assert {path.name for path in here.iterdir()} == {"plucked.wav", "plucked.png"}
     (here / "notes.txt").write_text("abc\n" * 200)
     code, out, _ = minigen("data", "text:notes.txt")

@@ -101,7 +101,7 @@ def test_strings_sound_at_their_pitch_and_fade():
         spectrum = np.abs(np.fft.rfft(row * np.hanning(len(row)), 1 << 15))
         pitch = HERTZ / (period + 0.5)
         comb = [sum(spectrum[round(k * f * (1 << 15) / HERTZ)] for k in range(1, 5)) for f in pitch * np.linspace(0.9, 1.1, 41)]
-        assert abs(np.argmax(comb) - 20) <= 1  # within 1 %: notes are 12 % apart at least
+        assert abs(np.argmax(comb) - 20) <= 1  # within 1 %: notes are 11 % apart at least
         first, last = np.sqrt((row[:400] ** 2).mean()), np.sqrt((row[-400:] ** 2).mean())
         assert last < first * 0.5 ** (0.4 / half_life) * 1.6
 

@@ -112,7 +112,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(model, tmp_path):
         ("char_wavenet", "plucked", {}, "is for text, and plucked has sound of 8000 samples a second: choose --data grammar"),
         ("vae", "grammar", {}, "vae is for images or points, and grammar has text of 18 characters"),
         ("wavenet", "plucked", {"hertz": 100}, "is for sound of 100 samples a second, and plucked has sound of 8000"),
-        ("wavenet", "plucked", {"classes": 3}, "plucked has 8 classes, and wavenet is for 3: use --set classes=8"),
+        ("wavenet", "plucked", {"classes": 3}, "plucked has 5 classes, and wavenet is for 3: use --set classes=5"),
     ],
 )
 def test_data_of_another_kind_is_refused_before_anything_is_written(model, data, given, says, tmp_path):
