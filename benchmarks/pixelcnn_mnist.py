@@ -25,8 +25,8 @@ RUN = Path("runs/gated_pixelcnn_mnist")
 SETTINGS: dict[str, Any] = {
     "data": "binarized_mnist",
     "batch": 16,
-    "steps": 3000,
-    "rate": 4e-3,
+    "steps": 2000,
+    "rate": 5e-3,
     "options": {"width": 16, "layers": 10},
 }
 

@@ -221,6 +221,9 @@ def test_what_it_cannot_model_is_refused():
         gated(levels=1)
     with pytest.raises(ValueError, match="blocks='dense': blocks are 'plain' or 'residual'"):
         plain(blocks="dense")
+    for wrong in ((), (2, 0)):
+        with pytest.raises(ValueError, match="they are used in turn, so at least one, and each at least 1"):
+            gated(dilations=wrong)
     with pytest.raises(ValueError, match="learns from labels, and these rows have none"):
         gated(classes=2).batch_of(Batch(images(3), None, np.arange(3)))
 
