@@ -27,7 +27,7 @@ def streaming(s: Subject, m: Meter) -> None:
     if len({leaf.shape[1] for leaf in leaves(x)}) > 1:
         raise Skip("its inputs have different positions")
     ways = [("position", x, y, ())]
-    if all(leaf.ndim == 4 for leaf in (*leaves(x), *leaves(y))) and len({leaf.shape[1:3] for leaf in leaves((x, y))}) == 1:
+    if all(np.ndim(leaf) == 4 for leaf in (*leaves(x), *leaves(y))) and len({leaf.shape[1:3] for leaf in leaves((x, y))}) == 1:
         in_raster_order = (map_tree(lambda leaf: leaf.reshape(len(leaf), -1, leaf.shape[3]), tree) for tree in (x, y))
         ways.append(("pixel", *in_raster_order, (next(leaves(x)).shape[2],)))
     refused = []
