@@ -141,5 +141,5 @@ class Conv1d(Convolution):
         if (groups := self.at["groups"]) > 1:
             y_t = conv2d.forward(np.stack(seen, 1)[:, None], w.W[None], groups=groups)[:, 0, 0]
         else:
-            y_t = sum(x @ W for x, W in zip(seen, w.W, strict=True))
+            y_t = sum(x @ w.W[i] for i, x in enumerate(seen))
         return y_t + w.b if self.bias else y_t

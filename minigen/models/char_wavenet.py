@@ -22,9 +22,9 @@ class CharWaveNet(WaveNet):
     recipe = Recipe(
         family="autoregressive",
         data=("grammar", "text"),
-        batch=12,
-        steps=4000,
-        rate=8e-3,
+        batch=32,
+        steps=3000,
+        rate=3e-3,
         lesson="09",
         options={"width": 32, "hidden": 64, "kernel": 2, "layers": 7, "stacks": 1, "characters": None},
         objectives=("next_symbol",),
