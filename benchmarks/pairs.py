@@ -191,7 +191,7 @@ def pixelcnn(peer: Any) -> Pair:
 
 def realnvp(peer: Any) -> Pair:
     """784 numbers, 6 couplings on alternating halves. The peer's loss lacks the constant of the prior, which is added here."""
-    model = RealNVP((784,), Key(0), depth=6, hidden=512, bound=1.0)
+    model = RealNVP((784,), Key(0), depth=6, hidden=512, bound=1.0, clip=0.0)
     for i, theirs in enumerate(peer.networks["net"]):
         for layer, name in zip((theirs[0], theirs[2], theirs[4]), ("hidden1", "hidden2", "out"), strict=True):
             copy_linear(layer, sub(model.flow, f"{i}.net.{name}"))

@@ -30,6 +30,11 @@ def normal(std: float, mean: float = 0.0) -> Initialiser:
     return lambda key, shape: mean + std * key.normal(shape, np.float64)
 
 
+def uniform(bound: float) -> Initialiser:
+    """U(-bound, bound)."""
+    return lambda key, shape: bound * (2 * key.uniform(shape, np.float64) - 1)
+
+
 def side_by_side(initialiser: Initialiser, groups: int) -> Initialiser:
     """The weights of `groups` layers beside each other along the last axis, each drawn by itself.
 

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from ..backend import Shape
 from ..layers.coupling import Transform
+from ..layers.initialisers import by_name
 from ..layers.spline import Spline
 from ..random import Key
 from .model import Recipe
@@ -29,7 +30,16 @@ class NeuralSplineFlow(RealNVP):
         steps=4000,
         rate=3e-3,
         lesson="05",
-        options={"depth": 4, "hidden": 64, "bins": 32, "reach": 5.0, "store": True, "clip": 0.0},
+        options={
+            "depth": 4,
+            "hidden": 64,
+            "bins": 32,
+            "reach": 5.0,
+            "store": True,
+            "clip": 0.0,
+            "initialiser": "fan_in_uniform",
+            "spread": 1.0,
+        },
         objectives=("likelihood",),
     )
 
@@ -45,8 +55,11 @@ class NeuralSplineFlow(RealNVP):
         reach: float = 5.0,
         store: bool = True,
         clip: float = 0.0,
+        initialiser: str = "fan_in_uniform",
+        spread: float = 1.0,
     ) -> None:
         self.bins, self.reach = bins, reach
+        self.initialiser, self.spread = by_name(initialiser), spread
         self.build(shape, key, dtype, depth, hidden, store, clip)
 
     def transform(self) -> Transform:

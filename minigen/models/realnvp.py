@@ -20,14 +20,13 @@ from ..layers.bijection import Chain
 from ..layers.composite import Sequential
 from ..layers.coupling import Affine, Coupling, Transform
 from ..layers.elementwise import ReLU
-from ..layers.initialisers import he_normal, zeros
+from ..layers.initialisers import by_name, uniform, zeros
 from ..layers.linear import Linear
 from ..layers.vector import Spec
 from ..random import Key
 from .flow import NegativeLogLikelihood, NormalizingFlow
 from .model import Recipe
 
-SPREAD = 3.0  # about as far as points reach
 PLANE = ("checkerboard", "grid25", "ring8", "pinwheel", "moons", "spirals")
 
 
@@ -38,6 +37,9 @@ class RealNVP(NormalizingFlow):
     `store=False` no activation is stored: each coupling's input is recomputed from its output (layers.bijection.Chain), and in
     float32 the gradient is another by 1e-5 of its norm, of splines by 1e-4, which is what float32 itself costs. `clip` limits
     the norm of a gradient.
+
+    The first biases are drawn from U(-`spread`, `spread`): if they were 0, all ReLU units of a single input would bend at the
+    same point, 0. `initialiser` (layers.initialisers) draws the weights of both hidden layers.
     """
 
     name = "realnvp"
@@ -48,7 +50,15 @@ class RealNVP(NormalizingFlow):
         steps=5000,
         rate=5e-3,
         lesson="05",
-        options={"depth": 12, "hidden": 64, "bound": 2.0, "store": True, "clip": 5.0},
+        options={
+            "depth": 12,
+            "hidden": 64,
+            "bound": 2.0,
+            "store": True,
+            "clip": 5.0,
+            "initialiser": "he_normal",
+            "spread": 3.0,
+        },
         objectives=("likelihood",),
     )
 
@@ -63,8 +73,10 @@ class RealNVP(NormalizingFlow):
         bound: float = 2.0,
         store: bool = True,
         clip: float = 5.0,
+        initialiser: str = "he_normal",
+        spread: float = 3.0,
     ) -> None:
-        self.bound = bound
+        self.bound, self.initialiser, self.spread = bound, by_name(initialiser), spread
         self.build(shape, key, dtype, depth, hidden, store, clip)
 
     def build(self, shape: Shape, key: Key, dtype: DTypeLike, depth: int, hidden: int, store: bool, clip: float) -> None:
@@ -84,12 +96,12 @@ class RealNVP(NormalizingFlow):
         """One coupling and its network."""
         transform = self.transform()
         kept, moved = (D - D // 2, D // 2) if flip else (D // 2, D - D // 2)
-        first = Linear(kept, hidden, initialiser=he_normal)
-        first.specs["b"] = Spec((hidden,), spread)
+        first = Linear(kept, hidden, initialiser=self.initialiser)
+        first.specs["b"] = Spec((hidden,), uniform(self.spread))
         net = Sequential(
             hidden1=first,
             relu1=ReLU(),
-            hidden2=Linear(hidden, hidden, initialiser=he_normal),
+            hidden2=Linear(hidden, hidden, initialiser=self.initialiser),
             relu2=ReLU(),
             out=Linear(hidden, transform.planes * moved, initialiser=zeros),
         )
@@ -109,8 +121,3 @@ class RealNVP(NormalizingFlow):
         p = np.exp(self.log_prob(x))
         image: Array = 1 - np.sqrt(np.minimum(p / np.quantile(p, 0.99), 1))
         return image.reshape(1, 1, side, side, 1)
-
-
-def spread(key: Key, shape: Shape) -> Array:
-    """U(-SPREAD, SPREAD): if their biases were 0, all ReLU units of a single input would bend at the same point, 0."""
-    return SPREAD * (2 * key.uniform(shape, np.float64) - 1)
