@@ -8,6 +8,7 @@ import pytest
 
 from minigen.backend import workspace
 from minigen.check import prove
+from minigen.check.device_array import DEVICE, to_host, to_test_device
 from minigen.data import Batches, load
 from minigen.data.grammar import EXPRESSIONS
 from minigen.layers import Conv1d
@@ -220,3 +221,14 @@ def test_a_batch_it_cannot_take_says_why():
     batch.images = np.zeros((2, 30))
     with pytest.raises(ValueError, match="sequences of integers, and these rows are float64"):
         small(0).batch_of(batch)
+
+
+def test_a_step_and_a_sample_stay_on_the_device():
+    """On the array that refuses to come to the host: the loss is the CPU's, and so are the drawn symbols."""
+    model, batch = small(dtype=np.float32), rows()
+    twin = model.to(DEVICE)
+    here, _ = model.objectives[0](model, batch, None)
+    there, _ = twin.objectives[0](twin, Rows(to_test_device(batch.symbols), to_test_device(batch.labels)), None)
+    assert abs(float(to_host(there["nll"])) - here["nll"]) < 1e-6
+    assert np.abs(to_host(twin.grad) - model.grad).max() < 1e-6
+    np.testing.assert_array_equal(to_host(twin.sample(3, KEY)), model.sample(3, KEY))
