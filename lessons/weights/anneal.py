@@ -1,7 +1,5 @@
 """Lets the learning rate of a run fall to 0, and saves it. A run that was stopped before its last step ends better so.
 
-minigen train glow --data glyphs --set levels=3 --set steps=6 --set width=64 --set data.size=16 --steps 14000 --rate 2.5e-3 \
-    --minutes 60 --out runs/lesson-05
 python lessons/weights/anneal.py runs/lesson-05 700
 """
 

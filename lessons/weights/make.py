@@ -4,6 +4,11 @@ minigen train dcgan --data glyphs --set width=32 --set latents=32 --out runs/les
 python lessons/weights/make.py runs/lesson-02 lessons/weights/02_dcgan.safetensors
 minigen train ddpm --set data.size=16 --set width=16 --set classes=10 --batch 32 --rate 2e-3 --steps 900 --out runs/lesson-04
 python lessons/weights/make.py runs/lesson-04 lessons/weights/04_ddpm.safetensors net
+minigen train glow --set levels=3 --set steps=6 --set width=64 --set data.size=16 --steps 14000 --rate 2.5e-3 \\
+    --out runs/lesson-05
+    (stopped after step 8,418, an hour on a busy core)
+python lessons/weights/anneal.py runs/lesson-05 700
+python lessons/weights/make.py runs/lesson-05 lessons/weights/05_glow.safetensors flow
 minigen train wavenet
 python lessons/weights/make.py runs/wavenet-plucked lessons/weights/09_wavenet.safetensors net
 minigen train char_wavenet
