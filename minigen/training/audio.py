@@ -60,7 +60,7 @@ def decibels(sound: Array, frame: int = FRAME, hop: int | None = None) -> Array:
 def spectrograms(sounds: Array) -> Array:
     """Sounds (n, T) -> their spectrograms as a grid (rows, columns, F/2 + 1, W, 1) in [0, 1]: high pitch above, loud black."""
     tiles = np.stack([-decibels(sound)[::-1] / RANGE for sound in sounds])[..., None]  # (n, F/2 + 1, W, 1)
-    columns = min(len(tiles), 4)
+    columns = next((c for c in (5, 4, 3) if len(tiles) % c == 0), min(len(tiles), 4))
     rows = math.ceil(len(tiles) / columns)
     grid = np.ones((rows * columns, *tiles.shape[1:]))
     grid[: len(tiles)] = tiles

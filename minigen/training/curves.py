@@ -27,7 +27,7 @@ def draw_curves(path: Path, lines: Iterable[Mapping[str, Any]], *, title: str, u
     rows = math.ceil(len(names) / columns)
     figure = Figure(figsize=(4.2 * columns, 3.2 * rows + 0.5), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)  # draws without a screen
-    figure.suptitle(title, color=INK)
+    figure.suptitle(title, color=INK, fontsize="large" if columns > 1 else "medium", wrap=True)
     for i, name in enumerate(names):
         axes = figure.add_subplot(rows, columns, i + 1)
         _panel(axes, name, trained.get(name, {}), held_out.get(name, {}), unit)

@@ -54,7 +54,10 @@ def test_spectrograms_are_tiles_with_high_pitches_above():
     assert grid.shape[:3] == (1, 3, 129)
     rows = [tile.mean(1)[:, 0].argmin() for tile in grid[0]]
     assert rows[0] > rows[1] > rows[2]
-    assert spectrograms(np.repeat(TONES, 3, 0)).shape[:2] == (3, 4)
+    for n, shape in ((1, (1, 1)), (2, (1, 2)), (5, (1, 5)), (7, (2, 4)), (8, (2, 4)), (9, (3, 3)), (10, (2, 5))):
+        grid = spectrograms(np.resize(TONES, (n, 2000)))
+        assert grid.shape[:2] == shape
+        assert (grid.reshape(-1, *grid.shape[2:])[n:] == 1).all()
 
 
 def test_integers_become_what_they_stand_for(tmp_path):
