@@ -8,8 +8,8 @@ smaller layer is enough: 2^16 terms for 16 hidden units, whatever the image.
 Where both are large, annealed importance sampling (Neal 2001; for this model Salakhutdinov and Murray 2008) walks from a
 distribution whose Z is known to the model, by K small steps in the inverse temperature beta:
 
-    f_beta(v) = e^((1 - beta) v'a + beta v'b) prod_j (1 + e^(beta (v W + c)_j))        f_1 = e^-F
-    beta = 0: independent bits with log-odds a, and Z_0 = 2^H prod_i (1 + e^a_i)
+    f_beta(v) = q(v)^(1 - beta) e^(beta v'b) prod_j (1 + e^(beta (v W + c)_j))        f_1 = e^-F
+    beta = 0: independent bits, q their probability, and Z_0 = 2^H
     w = prod_k f_k(v_k) / f_(k-1)(v_k),   v_1 ~ f_0,  v_(k+1) from v_k by a Gibbs sweep that leaves f_k as it is
 
     E w = Z / Z_0       exactly, for any number of steps: log Z is estimated by log Z_0 + log (mean w)
@@ -19,9 +19,9 @@ from samples of the model to the base, each factor inverted, gives E w = Z_0 / Z
 annealing; Burda, Grosse and Salakhutdinov 2015, who start from test images to bound their likelihood from below). The truth
 lies between, if the reverse walk begins at samples of the model.
 
-The standard error is the delta method's: with M independent chains, sd(log mean w) = sd(w) / (sqrt(M) mean(w)), in nats.
+The standard error is the delta method's: with N independent chains, sd(log mean w) = sd(w) / (sqrt(N) mean(w)), in nats.
 
-V visible and H hidden units, M chains, K temperatures.
+V visible and H hidden units, N chains, K temperatures, M parts of the mixture that annealing may start from.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ BLOCK = 1 << 12  # states in memory together
 class LogZ(NamedTuple):
     value: float  # nats
     error: float  # its standard error by the delta method, nats; 0 where it is exact
-    log_weights: Array | None = None  # (M,): log w of each chain
+    log_weights: Array | None = None  # (N,): log w of each chain
 
 
 def is_small(energy: FreeEnergy) -> bool:
@@ -130,60 +130,82 @@ class OfParameters:
 # ---- annealing
 
 
-class Annealing:
-    """The path from independent bits of mean `mean` (V,) to the model, in `steps` equal steps of beta."""
+class Seen(NamedTuple):
+    """Some states and what both the energies and the sweep need of them."""
 
-    def __init__(self, energy: FreeEnergy, mean: Array, steps: int) -> None:
+    v: Array  # (N, V)
+    act: Array  # (N, H), v W + c
+    parts: Array  # (N, M), log q_m(v)
+
+
+class Annealing:
+    """The path to the model from independent bits of mean `means` (V,), or a mixture of such (M, V), in `steps` equal steps.
+
+    The index m of the mixture's parts q_m(v) is one more hidden variable, and summed out:
+
+        f_beta(v) = sum_m q_m(v)^(1 - beta) e^(beta v'b) prod_j (1 + e^(beta (v W + c)_j))       Z_0 = M 2^H,  Z_1 = M Z
+    """
+
+    def __init__(self, energy: FreeEnergy, means: Array, steps: int) -> None:
         w = energy.weights()
         self.W, self.b, self.c, self.steps = w.W, w.b, w.c, steps
-        inside = np.clip(mean, 0.01, 0.99)  # a bit that the data never sets may still be set by the model
-        self.a = np.log(inside / (1 - inside)).astype(self.W.dtype)  # (V,)
-        self.log_z0 = float(softplus(self.a.astype(np.float64)).sum()) + energy.hidden_units * math.log(2)
+        inside = np.clip(np.atleast_2d(means), 0.01, 0.99)  # a bit that the data never sets may still be set by the model
+        self.a = np.log(inside / (1 - inside)).astype(self.W.dtype)  # (M, V), log-odds
+        self.log_norm = -softplus(self.a.astype(np.float64)).sum(1)  # (M,)
+        self.log_z0 = energy.hidden_units * math.log(2)  # without M, which cancels
 
     def base(self, chains: int, key: Key) -> Array:
         """Samples of f_0: (chains, V)."""
-        p = np.broadcast_to(sigmoid(self.a), (chains, len(self.a)))
-        return key.bernoulli(p).astype(self.W.dtype)
+        m = key.at("m").integers(len(self.a), chains)
+        return key.at("v").bernoulli(sigmoid(self.a[m])).astype(self.W.dtype)
 
-    def start(self, v: Array) -> Array:
-        """v W + c, (M, H), which both the energy and the sweep need."""
-        return matmul(v, self.W) + self.c
+    def see(self, v: Array) -> Seen:
+        return Seen(v, matmul(v, self.W) + self.c, matmul(v, self.a, transpose_b=True) + self.log_norm)
 
-    def log_f(self, beta: float, v: Array, act: Array) -> Array:
-        """log f_beta(v): (M,) float64."""
-        linear = v @ ((1 - beta) * self.a + beta * self.b)  # (M,)
-        return (linear + softplus(beta * act).sum(1)).astype(np.float64)
+    def log_f(self, beta: float, seen: Seen) -> Array:
+        """log f_beta(v): (N,) float64."""
+        parts = (1 - beta) * seen.parts
+        top = parts.max(1)
+        mixture = top + np.log(np.exp(parts - top[:, None]).sum(1))
+        return mixture + (beta * (seen.v @ self.b) + softplus(beta * seen.act).sum(1)).astype(np.float64)
 
-    def sweep(self, beta: float, act: Array, key: Key) -> Array:
-        """A Gibbs sweep that leaves f_beta as it is: h ~ sigmoid(beta (v W + c)), then v given h."""
-        h = key.at("h").bernoulli(sigmoid(beta * act)).astype(act.dtype)
-        odds = beta * (matmul(h, self.W, transpose_b=True) + self.b) + (1 - beta) * self.a
-        return key.at("v").bernoulli(sigmoid(odds)).astype(act.dtype)
+    def sweep(self, beta: float, seen: Seen, key: Key) -> Array:
+        """A Gibbs sweep that leaves f_beta as it is: h and m given v, then v given both. (N, V)."""
+        h = key.at("h").bernoulli(sigmoid(beta * seen.act)).astype(seen.act.dtype)
+        a = self.a
+        if len(a) > 1:  # the largest of log-probabilities with Gumbel noise is a draw
+            gumbel = -np.log(-np.log(key.at("m").uniform(seen.parts.shape, np.float64)))
+            a = a[((1 - beta) * seen.parts + gumbel).argmax(1)]  # (N, V)
+        odds = beta * (matmul(h, self.W, transpose_b=True) + self.b) + (1 - beta) * a
+        return key.at("v").bernoulli(sigmoid(odds)).astype(seen.act.dtype)
 
     def walk(self, v: Array, key: Key, *, back: bool = False) -> Array:
-        """log w (M,) of chains that start at v (M, V): from the base to the model, or back."""
+        """log w (N,) of chains that start at v (N, V): from the base to the model, or back."""
         betas = [k / self.steps for k in range(self.steps + 1)]
         if back:
             betas.reverse()
-        log_w, act = np.zeros(len(v)), self.start(v)
+        log_w, seen = np.zeros(len(v)), self.see(v)
         for k in range(self.steps):
             if k:  # v is a sample of the first one as it is
-                v = self.sweep(betas[k], act, key.at(k))
-                act = self.start(v)
-            log_w += self.log_f(betas[k + 1], v, act) - self.log_f(betas[k], v, act)
+                seen = self.see(self.sweep(betas[k], seen, key.at(k)))
+            log_w += self.log_f(betas[k + 1], seen) - self.log_f(betas[k], seen)
         return log_w
 
 
-def ais(energy: FreeEnergy, mean: Array, *, chains: int, steps: int, key: Key) -> LogZ:
-    """log Z from `chains` walks from independent bits of mean `mean` (V,) to the model: too low on average, by Jensen."""
-    path = Annealing(energy, mean, steps)
+def ais(energy: FreeEnergy, means: Array, *, chains: int, steps: int, key: Key) -> LogZ:
+    """log Z from `chains` walks from independent bits of mean `means` (V,), or a mixture of such (M, V), to the model.
+
+    It is too low on average, by Jensen. A mode that few chains reach makes the weights vary however small the steps are; a
+    mixture whose parts lie in the modes, such as smoothed images of the data, mends that.
+    """
+    path = Annealing(energy, means, steps)
     log_w = path.walk(path.base(chains, key.at("base")), key.at("walk"))
     return LogZ(path.log_z0 + log_mean_exp(log_w), delta_error(log_w), log_w)
 
 
-def reverse_ais(energy: FreeEnergy, mean: Array, samples: Array, *, steps: int, key: Key) -> LogZ:
-    """log Z from walks back that start at `samples` (M, V) of the model: too high on average, if they are its samples."""
-    path = Annealing(energy, mean, steps)
+def reverse_ais(energy: FreeEnergy, means: Array, samples: Array, *, steps: int, key: Key) -> LogZ:
+    """log Z from walks back that start at `samples` (N, V) of the model: too high on average, if they are its samples."""
+    path = Annealing(energy, means, steps)
     log_w = path.walk(samples, key.at("walk"), back=True)
     return LogZ(path.log_z0 - log_mean_exp(log_w), delta_error(log_w), log_w)
 
@@ -200,6 +222,6 @@ def log_mean_exp(a: Array) -> float:
 
 
 def delta_error(log_w: Array) -> float:
-    """The standard error of log (mean w), nats: sd(w) / (sqrt(M) mean(w)). NaN of a single chain."""
+    """The standard error of log (mean w), nats: sd(w) / (sqrt(N) mean(w)). NaN of a single chain."""
     w = np.exp(log_w - log_w.max())
     return float(w.std(ddof=1) / (math.sqrt(len(w)) * w.mean())) if len(w) > 1 else math.nan
