@@ -218,6 +218,23 @@ def test_average_follows_its_recursion():
     np.testing.assert_allclose(places(layer.vector, _spread(layer, average)), places(layer.vector, value), rtol=1e-12)
 
 
+def test_an_average_that_restarts_forgets_where_it_was():
+    """As after a start from data: it goes on as one that was made just now."""
+    layer = net()
+    average = Average(layer, decay=0.9)
+    layer.vector.theta[...] += 1
+    average.update()
+    layer.vector.theta[...] += 1
+    average.restart()
+    fresh = Average(layer, decay=0.9)
+    layer.vector.theta[...] -= 3
+    for one in (average, fresh):
+        one.update()
+    assert average.t == fresh.t == 1
+    for one, other in zip(average.values, fresh.values, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def _spread(layer, average):
     full = np.zeros_like(layer.vector.theta)
     for span, values in zip(average.spans, average.values, strict=True):
