@@ -26,8 +26,8 @@ RESULT = Path(__file__).parent / "results" / "grid25.json"
 UNFINISHED = Path("runs/grid25")
 COMMON: dict[str, Any] = {"batch": 128, "latents": 2, "hidden": 128, "rate": 2e-3, "beta1": 0.5, "decay": True, "scale": 8**0.5}
 TREATMENTS: dict[str, dict[str, Any]] = {
-    "wgan_gp": {"steps": 40000, "critic_steps": 2, "penalty": 0.1},
-    "plain": {"steps": 20000, "critic_steps": 1},
+    "wgan_gp": {"steps": 16000, "critic_steps": 2, "penalty": 0.1},
+    "plain": {"steps": 8000, "critic_steps": 1},
 }
 
 

@@ -52,7 +52,7 @@ class WassersteinGAN(DCGAN):
 
     On images G is `dcgan`'s and f has two convolutions without normalisation; on points both have three layers of `hidden`
     units. A step is one update of f; every `critic_steps`-th step one of G follows. Adam has (beta1, 0.9); with `decay` its
-    rates fall in a straight line to zero.
+    rates, G's `rate_ratio` times f's, fall in a straight line to zero.
     """
 
     def __init__(
@@ -101,11 +101,12 @@ class WassersteinGAN(DCGAN):
         return features, H // 4 * (W // 4) * 2 * n
 
     def start(self, rate: float, steps: int) -> None:
-        def adam(network: str, updates: int) -> optim.Adam:
+        def adam(network: str, rate: float, updates: int) -> optim.Adam:
             falls = optim.linear_decay(rate, updates) if self.decay else rate
             return optim.Adam(self, self.spans(network), falls, betas=(self.beta1, 0.9))
 
-        self.optimize(d=adam("discriminator", steps), g=adam("generator", steps // self.critic_steps))
+        g_rate, g_steps = self.rate_ratio * rate, steps // self.critic_steps
+        self.optimize(d=adam("discriminator", rate, steps), g=adam("generator", g_rate, g_steps))
 
     def step(self, batch: Array, key: Key) -> Terms:
         terms = self.step_critic(batch, key.at("critic"))
@@ -155,7 +156,7 @@ class WassersteinGAN(DCGAN):
 def on_points(**options: Any) -> dict[str, dict[str, Any]]:
     """What differs on the two mixtures in the plane: three layers of 128 units, two latents, rates that fall."""
     common = {"latents": 2, "critic_steps": 2, "beta1": 0.5, "decay": True, **options}
-    recipe = {"batch": 128, "steps": 40000, "rate": 2e-3}
+    recipe = {"batch": 128, "steps": 16000, "rate": 2e-3}
     return {name: {**recipe, "options": {**common, "scale": scale}} for name, scale in (("ring8", 0.7), ("grid25", 2.83))}
 
 
@@ -177,6 +178,7 @@ class WGAN(WassersteinGAN):
             "critic_steps": 5,
             "clip": 0.02,
             "beta1": 0.0,
+            "rate_ratio": 1.0,
             "decay": False,
             "scale": 1.0,
         },

@@ -92,6 +92,7 @@ class WGANGP(WassersteinGAN):
             "critic_steps": 5,
             "penalty": 10.0,
             "beta1": 0.0,
+            "rate_ratio": 1.0,
             "decay": False,
             "scale": 1.0,
         },
