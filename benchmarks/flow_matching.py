@@ -116,7 +116,8 @@ def save(**parts: Any) -> None:
     assert d.modes is not None
     settings = {"data": DATA, "variance": d.modes.sigma**2, "radius": 5, "samples": SAMPLES, "options": dict(recipe.options)}
     settings |= {"batch": recipe.batch, "updates": recipe.steps, "rate": recipe.rate, "likelihood_steps": LIKELIHOOD_STEPS}
-    content = load() | {"command": "python -m benchmarks.flow_matching", "settings": settings, "entropy": d.entropy} | parts
+    fixed = {"command": "python -m benchmarks.flow_matching --gallery", "settings": settings, "entropy": d.entropy}
+    content = load() | fixed | parts
     if records := content["records"]:
         content["energy_distance"] = mean(r["energy_distance"] for r in records)
         content["kl"] = mean(r["kl"] for r in records)
