@@ -190,6 +190,18 @@ def test_pictures_show_samples_and_the_density(trained):
     assert FLOWS["affine"](shape=(4,)).pictures(Rows, KEY) == {}
 
 
+def test_first_weights_are_those_asked_for():
+    model = FLOWS["affine"](initialiser="ones", spread=2.0)
+    first = dict(model.flow.named())
+    assert (first["1.net.hidden2.W"] == 1).all()
+    b = np.concatenate([first[f"{i}.net.hidden1.b"] for i in range(4)])  # 32 of them
+    assert 1.5 < np.abs(b).max() < 2
+    assert (b < 0).any()
+    assert (first["0.net.out.W"] == 0).all()
+    with pytest.raises(ValueError, match="unknown initialiser 'he'"):
+        FLOWS["spline"](initialiser="he")
+
+
 @pytest.mark.parametrize("shape", [(1,), (2, 2)])
 def test_rows_that_cannot_be_halved_are_refused(shape):
     with pytest.raises(ValueError, match="rows of at least 2 numbers"):
