@@ -188,7 +188,8 @@ assert STEPS < FULL or max(curves.values(), key=lambda curve: curve[-1]) is curv
 # independent bits, whose Z_0 is a product, to the model. Each step multiplies the weight w of a chain by f_(k+1)(v) / f_k(v),
 # and then a sweep brings v nearer to f_(k+1). Then E [ w ] = Z / Z_0 exactly, whatever K; but the logarithm of an average is
 # too low on average, by Jensen, and far too low if the chains miss a mode. Walking *back*, from samples of the model, errs on
-# the other side. The standard error of log (mean w) over M chains is sd(w) / (sqrt(M) mean(w)): the delta method.
+# the other side on average. The standard error of log (mean w) over M chains is sd(w) / (sqrt(M) mean(w)), the delta method.
+# It is rough where a few chains have most of the weight.
 
 # %%
 log_z, mean = exact_log_z(twelve.energy), twelve.state["visible_mean"]
@@ -298,8 +299,8 @@ print("figure:", OUT / "06_energy_based_models.png")
 #   momentum and weight decay. Here there is neither: plain gradient steps with a rate that falls in a straight line.
 # - The digits are drawn from fonts, all upright and of one size, so that a minute is enough. `python -m benchmarks.rbm_mnist`
 #   has the figures on MNIST.
-# - Salakhutdinov and Murray (2008) anneal over 14,500 temperatures that are closest near the model. Here they are 500, evenly
-#   spread. Burda, Grosse and Salakhutdinov (2015) walk back from test images, which gives a cautious likelihood; the walk
-#   back here starts from exact samples and brackets Z.
+# - Salakhutdinov and Murray (2008) anneal over 14,500 temperatures that are closest near the model. Here they are 500 or 1,000,
+#   evenly spread. Burda, Grosse and Salakhutdinov (2015) walk back from test images, which gives a cautious likelihood; the
+#   walk back here starts from exact samples and brackets Z.
 # - Du and Mordatch (2019) sample images at a low temperature, and no density belongs to such chains. The plane's chains are at
 #   temperature 1, and the likelihood is that of the density they sample.
