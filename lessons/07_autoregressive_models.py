@@ -263,7 +263,7 @@ measured = json.loads(Path("benchmarks/results/pixelcnn_mnist.json").read_text()
 # Nothing above needs pixels. A causal convolution over time is a horizontal stack without a vertical one; dilation (every
 # second sample, every fourth ...) doubles its reach with each layer; the gated unit is the same. That is WaveNet (van den Oord
 # et al. 2016, "WaveNet: a generative model for raw audio"), `Conv1d(..., causal=True)` is its layer, and it has a lesson of its
-# own, `lessons/09_wavenet.py`.
+# own, `lessons/12_wavenet.py`.
 #
 # ## 11. The figure
 #

@@ -12,9 +12,9 @@ python lessons/weights/make.py runs/lesson-05 lessons/weights/05_glow.safetensor
 python -m benchmarks.pixelcnn_mnist
 python lessons/weights/make.py runs/gated_pixelcnn_mnist lessons/weights/07_gated_pixelcnn.safetensors net
 minigen train wavenet
-python lessons/weights/make.py runs/wavenet-plucked lessons/weights/09_wavenet.safetensors net
+python lessons/weights/make.py runs/wavenet-plucked lessons/weights/12_wavenet.safetensors net
 minigen train char_wavenet
-python lessons/weights/make.py runs/char_wavenet-grammar lessons/weights/09_char_wavenet.safetensors net
+python lessons/weights/make.py runs/char_wavenet-grammar lessons/weights/12_char_wavenet.safetensors net
 
 Where a run keeps running averages of its parameters, those are written.
 """

@@ -25,7 +25,7 @@ class CharWaveNet(WaveNet):
         batch=32,
         steps=3000,
         rate=3e-3,
-        lesson="09",
+        lesson="12",
         options={"width": 32, "hidden": 64, "kernel": 2, "layers": 7, "stacks": 1, "characters": None},
         objectives=("next_symbol",),
         proof={"rows": 2, "options": {"width": 3, "hidden": 4, "layers": 3}, "data_options": {"rows": 4, "length": 24}},

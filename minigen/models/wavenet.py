@@ -89,7 +89,7 @@ class WaveNet(Model):
         batch=2,
         steps=2500,
         rate=8e-3,
-        lesson="09",
+        lesson="12",
         options={"classes": 5, "width": 32, "hidden": 64, "kernel": 2, "layers": 6, "stacks": 1, "hertz": None},
         objectives=("next_symbol",),
         by_data={"fsdd": {"steps": 20_000, "rate": 3e-3, "options": {"classes": 10, "layers": 9, "stacks": 2}}},

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Lesson 09: WaveNet, sound and text
+# # Lesson 12: WaveNet, sound and text
 #
 # Lesson 07 writes an image pixel by pixel, each with a probability that depends on the pixels before it. A sound is a sequence
 # too, of 8,000 numbers a second, and so is a text. What is new is the distance: the period of a string is dozens of samples,
@@ -8,7 +8,7 @@
 # its language.
 #
 # Read it beside `minigen/models/causal_stack.py`, `minigen/models/wavenet.py` and `minigen/layers/conv1d.py`. Lesson 00
-# explains the notation. Run it from the root of the repository: `python lessons/09_wavenet.py`. It takes about a minute and
+# explains the notation. Run it from the root of the repository: `python lessons/12_wavenet.py`. It takes about a minute and
 # puts a figure and a sound into `lessons/out`. Two environment variables change that: `MINIGEN_LESSON_STEPS` is the number of
 # training steps, `MINIGEN_LESSON_OUT` the folder.
 
@@ -170,7 +170,7 @@ print(f"position 40 depends on the positions {seen[0]} to {seen[-1]}: reach {sma
 
 # %%
 wavenet = WaveNet((1000,), key, classes=5, hertz=8000)
-weights = load_file("lessons/weights/09_wavenet.safetensors")
+weights = load_file("lessons/weights/12_wavenet.safetensors")
 for path, view in wavenet.net.named("net"):
     view[...] = weights[path]
 strings = load("plucked", "test")
@@ -185,7 +185,7 @@ print(
 
 sounds = decode(wavenet.sample_of(range(5), 5, key.at("sounds"), length=1000 if STEPS < FULL else 4000))  # (5, T)
 OUT.mkdir(parents=True, exist_ok=True)
-save_wav(OUT / "09_wavenet.wav", sounds, 8000)
+save_wav(OUT / "12_wavenet.wav", sounds, 8000)
 
 
 def strength(sound, f):
@@ -232,7 +232,7 @@ batches, curve = Batches(train, 32, key.at("batches")), []
 for i in range(STEPS):
     curve.append(model.step(model.batch_of(next(batches)), key.at("step", i))["nll"])
 short = -model.log_probability(Rows(held_out, None)).mean() / 128
-weights = load_file("lessons/weights/09_char_wavenet.safetensors")
+weights = load_file("lessons/weights/12_char_wavenet.safetensors")
 for path, view in model.net.named("net"):
     view[...] = weights[path]
 long = -model.log_probability(Rows(held_out, None)).mean() / 128
@@ -278,8 +278,8 @@ axes["curve"].plot(curve, color="#1f5fa8", lw=0.6)
 axes["curve"].axhline(truth, color="black", lw=0.8, ls=":")
 axes["curve"].set(title=f"text: {STEPS} steps, and the grammar's entropy", xlabel="step", ylabel="nats per character")
 axes["curve"].set_ylim(0.8, 1.6)
-figure.savefig(OUT / "09_wavenet.png", dpi=130)
-print("figure:", OUT / "09_wavenet.png", " sound:", OUT / "09_wavenet.wav")
+figure.savefig(OUT / "12_wavenet.png", dpi=130)
+print("figure:", OUT / "12_wavenet.png", " sound:", OUT / "12_wavenet.wav")
 print(f"excess over the grammar: {long - truth:.4f} nats per character")
 
 # %% [markdown]
