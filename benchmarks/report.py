@@ -146,7 +146,7 @@ def flows_2d(r: dict[str, Any]) -> Iterator[Row]:
     goals = {("affine", "grid25"): 0.8, ("affine", "checkerboard"): 0.08}
     for found in r["summary"]:
         depth = r["settings"][found["coupling"]][found["density"]]["depth"]
-        flow = f"{depth} {model[found['coupling']]}, {found['seeds']} seeds of {found['cpu_seconds']:.0f} s on one core"
+        flow = f"{depth} {model[found['coupling']]}, seeds: {found['seeds']}, {found['cpu_seconds']:.0f} s each on one core"
         goal = goals.get((found["coupling"], found["density"]), 0.02)
         by_seed = ", ".join(f"{excess:.3f}" for excess in found["by_seed"])
         what = f"{found['density']}, {flow}: nats above the entropy"
