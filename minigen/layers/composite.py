@@ -120,7 +120,7 @@ class Composite(Layer):
     # ---- streaming follows the wiring too: a memory for every call
 
     def stream(self, batch: int, width: int | None = None) -> dict[Any, Any]:
-        return {"at": (batch,) if width is None else (batch, width)}
+        return {"at": (batch, width)}
 
     def advance(self, x_t: Tree, memory: dict[Any, Any]) -> Tree:
         def run(name: str, x_t: Tree, call: int) -> tuple[Tree, Cache]:

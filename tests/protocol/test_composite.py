@@ -339,7 +339,7 @@ def test_data_dependent_start_runs_through_the_wiring():
 
 def test_streaming_keeps_a_memory_for_every_call():
     class Delay(Layer):
-        def stream(self, batch):
+        def stream(self, batch, width=None):
             return [np.zeros((batch, 1))]
 
         def advance(self, x_t, memory):

@@ -54,7 +54,7 @@ class CausalConv1d(Layer):
             dx[:, at] += dy @ W.T
         return dx[:, self.reach :] if need_dx else None
 
-    def stream(self, batch):
+    def stream(self, batch, width=None):
         W = self.params["W"]
         return np.zeros((batch, self.reach + 1, W.shape[1]), W.dtype)  # the last positions, the newest at the end
 
