@@ -225,7 +225,7 @@ def check(
     """
     from .check import ProofError, Row, check_model
     from .models import names
-    from .training.report import columns
+    from .training.report import proof_table
     from .training.setup import find_model
 
     wanted = models or names()
@@ -240,16 +240,8 @@ def check(
         except ProofError as error:
             rows, wrong, failed = error.rows, error, True
         everything += rows
-        methods = list(dict.fromkeys(row.method for row in rows))
         if not as_json:
-            errors: dict[tuple[str, str], dict[str, float]] = {(row.objective, row.parameter): {} for row in rows}
-            for row in rows:
-                errors[row.objective, row.parameter][row.method] = row.rel_error
-            lines = [(*place, *(f"{found.get(m, math.nan):.1e}" for m in methods)) for place, found in errors.items()]
-            print(f"{name}: relative errors of the hand-written gradients")
-            print(columns([("objective", "parameter", *methods), *lines], indent="  "))
-            if wrong is None:
-                print(f"  proved: {len(lines)} gradients\n")
+            print(proof_table(name, rows, proved=wrong is None))
         if wrong is not None:
             print(f"minigen: {name} is not proved: {wrong}", file=sys.stderr)
     if as_json:

@@ -1,4 +1,4 @@
-"""What a run says at its start and its end, as plain text."""
+"""What a run says at its start and its end, and a proof of its gradients, as plain text."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..check import Row
 from .evaluation import Figures
 from .loop import Outcome, last_verdict
 from .run import Run
@@ -57,6 +58,18 @@ def figures_table(figures: Figures, unit: str, of: str) -> str:
     """The figures with their standard errors and unit, a line each."""
     rows = [(name.replace("_", " "), _with_error(value, figures.errors[name]), unit) for name, value in figures.values.items()]
     return f"{figures.rows:,} rows of {of}, means and their standard errors:\n" + columns(rows, indent="  ")
+
+
+def proof_table(name: str, rows: Sequence[Row], *, proved: bool) -> str:
+    """The relative errors of a model's gradients: a line for each objective and parameter, a column for each method."""
+    methods = list(dict.fromkeys(row.method for row in rows))
+    errors: dict[tuple[str, str], dict[str, float]] = {(row.objective, row.parameter): {} for row in rows}
+    for row in rows:
+        errors[row.objective, row.parameter][row.method] = row.rel_error
+    lines = [(*place, *(f"{found.get(m, math.nan):.1e}" for m in methods)) for place, found in errors.items()]
+    table = columns([("objective", "parameter", *methods), *lines], indent="  ")
+    end = f"\n  proved: {len(lines)} gradients\n" if proved else ""
+    return f"{name}: relative errors of the hand-written gradients\n{table}{end}"
 
 
 def columns(rows: Iterable[Sequence[Any]], indent: str = "") -> str:
