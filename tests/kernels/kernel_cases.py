@@ -17,10 +17,14 @@ def ladder(operation: str) -> Ladder:
     return found
 
 
-def check_close(got, expected, tolerance=None) -> None:
-    """Norm error of `got` against a float64 `expected` of the same shape."""
+def check_close(got, expected, tolerance=None, scale=None) -> None:
+    """Norm error of `got` against a float64 `expected` of the same shape, relative to `expected`.
+
+    Where that is a difference which may cancel, `scale` is what it is the difference of.
+    """
     assert got.shape == expected.shape, f"shape {got.shape} instead of {expected.shape}"
     assert np.isfinite(got).all(), f"{(~np.isfinite(got)).sum()} of {got.size} numbers are not finite"
-    error = np.linalg.norm(got.astype(np.float64) - expected) / max(np.linalg.norm(expected), 1e-30)
+    size = np.linalg.norm(expected if scale is None else scale)
+    error = np.linalg.norm(got.astype(np.float64) - expected) / max(size, 1e-30)
     limit = TOLERANCE[got.dtype] if tolerance is None else tolerance
     assert error <= limit, f"relative error {error:.1e} above {limit:.0e}"
