@@ -35,7 +35,7 @@ PLAIN = {"initialiser": "fan_in_uniform", "spread": 1.0}  # smoother: on the gri
 AFFINE: dict[str, Any] = {"batch": 512, "depth": 12, "hidden": 64, "bound": 2.0, "clip": 5.0, **WIDE}
 SPLINE: dict[str, Any] = {"batch": 512, "rate": 3e-3, "depth": 4, "hidden": 64, "bins": 32, "reach": 5.0}
 SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
-    "affine": {"grid25": {"steps": 12000, "rate": 2e-3, **AFFINE}, "checkerboard": {"steps": 12000, "rate": 5e-3, **AFFINE}},
+    "affine": {"grid25": {"steps": 24000, "rate": 2e-3, **AFFINE}, "checkerboard": {"steps": 12000, "rate": 5e-3, **AFFINE}},
     "spline": {"grid25": {"steps": 2000, **SPLINE, **PLAIN}, "checkerboard": {"steps": 7000, **SPLINE, **WIDE}},
 }
 DENSITIES = ("grid25", "checkerboard")
