@@ -291,7 +291,7 @@ assert steep["discriminator"] < 0.05 < 0.9 < steep["critic, penalty"] < 1.5
 # ## 6. R1, and games that come to rest
 #
 # A penalty may also ask for *no* slope: R1, gamma/2 mean |g|^2 at the real rows (Mescheder et al. 2018). It is the same
-# mechanism with another u = gamma g / N, and any GAN has it: `minigen train dcgan --set r1=1`. To see why one would want it,
+# mechanism with another u = gamma g / N, and a GAN can have it: `minigen train dcgan --set r1=1`. To see why one would want it,
 # take the game of two numbers of lesson 02: the data are a point at 0, G puts one at theta, f(x) = psi x. Its slope is psi.
 # Both players descend; around the solution (0, 0) the plain game circles. With R1, psi also moves by -gamma psi: friction, and
 # the spiral ends at the solution. With the gradient penalty, psi moves by -2 lambda (|psi| - 1) sign psi, here with lambda =

@@ -23,7 +23,7 @@ from ..layers.tree import Tree, leaves, map_tree
 from ..losses.likelihood import LOG_2PI
 from ..random import Key
 from .model import Model
-from .objective import Forwards, Objective, Terms
+from .objective import Forwarder, Forwards, Objective, Terms
 
 
 class NegativeLogLikelihood(Objective):
@@ -45,15 +45,15 @@ class NegativeLogLikelihood(Objective):
         scale: float = 1.0,
         forwards: Forwards | None = None,
     ) -> tuple[Terms, Forwards]:
-        called = (forwards or {}).get("flow") or model.flow.forward(batch, train=train)
-        (z, logdet), cache = called  # (N, ...), (N,)
+        forward = Forwarder(model, forwards, train=train)
+        (z, logdet), cache = forward("flow", batch)  # (N, ...), (N,)
         N = len(batch)
         if backward:
             dz = map_tree(lambda part: (scale / N) * part, z)
             dlogdet = zeros(N, batch.dtype, like=batch) - scale / N
             model.flow.backward((dz, dlogdet), cache, need_dx=False)
         terms = {"prior": -log_normal(z).sum() / N, "volume": -logdet.sum() / N}
-        return terms, {"flow": called}
+        return terms, forward.made(self.updates)
 
 
 def log_normal(z: Tree) -> Any:

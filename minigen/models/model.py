@@ -32,9 +32,7 @@ class Recipe:
     options: Mapping[str, Any] = field(default_factory=dict)  # arguments of the model, with their defaults
     objectives: tuple[str, ...] = ()  # their names, as `minigen list` shows them without making the model
     by_data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # data set -> what differs on it: steps, options ...
-    proof: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # of a model too large to be proved as it is: rows, options, data options
+    proof: Mapping[str, Any] = field(default_factory=dict)  # of one too large to be proved so: rows, options, data_options
 
 
 def told(options: Mapping[str, Any], traits: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from ..layers.layer import Layer
 from ..random import Key
 from .labelled import Labelled, labelled
 from .model import Model
-from .objective import Forwards, Objective, Terms
+from .objective import Forwarder, Forwards, Objective, Terms
 from .pixels import Levels
 
 BLOCK = 250  # images whose likelihood is computed together
@@ -47,12 +47,12 @@ class NegativeLogLikelihood(Objective):
         scale: float = 1.0,
         forwards: Forwards | None = None,
     ) -> tuple[Terms, Forwards]:
-        called = (forwards or {}).get("net") or model.net.forward(batch, train=train)
-        logits, cache = called  # (N, H, W, logits)
+        forward = Forwarder(model, forwards, train=train)
+        logits, cache = forward("net", batch)  # (N, H, W, logits)
         loss, dlogits = model.levels.loss(logits, batch.images if model.classes else batch)
         if backward:
             model.net.backward(scale * dlogits, cache, need_dx=False)
-        return {"nll": loss}, {"net": called}
+        return {"nll": loss}, forward.made(self.updates)
 
 
 class RasterModel(Model):
