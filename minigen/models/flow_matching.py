@@ -47,7 +47,7 @@ from .diffusion import TIME_UNIT
 from .drawn_field import field_panel
 from .integrators import grid, heun, integrator
 from .model import Model, Recipe
-from .objective import Forwarder, Forwards, Objective, Terms
+from .objective import Forwards, Objective, Terms
 from .point_field import PLANE, PointField
 from .unet import UNet
 
@@ -68,7 +68,7 @@ class PathRegression(Objective):
 
     def draw(self, model: FlowMatching, batch: Array, key: Key, forwards: Forwards | None = None) -> PathNoise:
         x0, t = key.at("x0").normal(batch.shape, like=batch), key.at("t").uniform(len(batch), like=batch)
-        return PathNoise(x0, t, key)
+        return PathNoise(x0, t, key.at("field"))
 
     def __call__(
         self,
@@ -83,13 +83,13 @@ class PathRegression(Objective):
     ) -> tuple[Terms, Forwards]:
         x0, x1, t = noise.x0, batch, noise.t.reshape(-1, *(1,) * (batch.ndim - 1))  # (N, 1, ...)
         x_t, target = (1 - t) * x0 + t * x1, x1 - x0  # (N, ...), (N, ...)
-        forward = Forwarder(model, forwards, train=train, key=noise.key)
-        v, cache = forward("field", (x_t, model.clock * noise.t))  # (N, ...)
+        made = (forwards or {}).get("field") or model.field.forward((x_t, model.clock * noise.t), train=train, key=noise.key)
+        v, cache = made  # (N, ...)
 
         loss, dv = mse(v, target)
         if backward:
             model.field.backward(scale * dv, cache, need_dx=False)
-        return {"velocity": loss}, forward.made(self.updates)
+        return {"velocity": loss}, {"field": made}
 
 
 # On images: a U-Net, told 1000 t, so that its sines and cosines tell times apart.
