@@ -17,8 +17,12 @@ def same_kind(operation: str, **arrays: Any) -> np.dtype[Any]:
     """
     found = list(arrays.values())
     dtype, device = found[0].dtype, device_of(found[0])
-    if dtype.kind in "fc" and all(x.dtype == dtype and device_of(x) == device for x in found):
-        return dtype  # nearly always: what follows is for complex beside real, and for errors
+    for x in found:
+        if x.dtype != dtype or device_of(x) != device:
+            break
+    else:
+        if dtype.kind in "fc":
+            return dtype  # nearly always: what follows is for complex beside real, and for errors
     described = ", ".join(f"{name} {x.dtype}" for name, x in arrays.items())
     if any(x.dtype.kind not in "fc" for x in found):
         raise TypeError(f"{operation}: needs floating-point arrays, got {described}: convert with x.astype(np.float32)")

@@ -23,9 +23,12 @@ Shape: TypeAlias = tuple[int, ...]
 ALIGNMENT = 64  # bytes: one cache line, one AVX-512 register
 
 
+_NUMPYS = (np.ndarray, np.generic, int, float, complex)
+
+
 def array_module(x: Any) -> ModuleType:
     """The library that made `x`: `numpy` for its arrays and for Python scalars, else the library of x's type (`cupy`)."""
-    if isinstance(x, np.ndarray | np.generic | int | float | complex):
+    if type(x) is np.ndarray or isinstance(x, _NUMPYS):
         return np
     if type(x) in _others:
         return _others[type(x)][1]
@@ -46,6 +49,8 @@ def add_library(device: str, array_type: type, library: Any) -> None:
 
 def device_of(x: Array) -> str:
     """`"cpu"` for a NumPy array, else `"cuda"`."""
+    if type(x) is np.ndarray:
+        return "cpu"
     if type(x) in _others:
         return _others[type(x)][0]
     return "cpu" if array_module(x) is np else "cuda"

@@ -158,8 +158,7 @@ def _child(words: _Words, name: str | int) -> _Words:
     else:
         number, use = name & 0xFFFFFFFFFFFFFFFF, _CHILD_OF_INT
     k0, k1, c2, c3 = words
-    counter = tuple(np.uint64(word) for word in (number & 0xFFFFFFFF, number >> 32, c2, c3))
-    return _Words(*map(int, philox(counter, (k0 ^ use[0], k1 ^ use[1]))))  # type: ignore[arg-type]
+    return _Words(*philox((number & 0xFFFFFFFF, number >> 32, c2, c3), (k0 ^ use[0], k1 ^ use[1])))
 
 
 def _as_shape(shape: int | Shape) -> Shape:

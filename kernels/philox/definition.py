@@ -29,23 +29,22 @@ from minigen.backend import Array, array_module
 
 Words: TypeAlias = tuple[int, int, int, int]  # of a key: two for the cipher's key, two for the upper half of its counter
 
-MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
 WEYL = 0x9E3779B9, 0xBB67AE85  # the golden ratio and sqrt(3) - 1, as 32-bit fractions: added to the key every round
-_LOW = np.uint64(0xFFFFFFFF)
-_32 = np.uint64(32)
+_LOW = 0xFFFFFFFF
 
 
 def philox(counter: tuple[Any, Any, Any, Any], key: tuple[int, int]) -> tuple[Any, Any, Any, Any]:
-    """Four words of counter and two of key -> four random words, each a uint64 below 2^32.
+    """Four words of counter and two of key -> four random words, each below 2^32.
 
-    The words of `counter` are uint64 below 2^32; they may be arrays (B,), and the result then has their shape.
+    The words of `counter` are Python's integers, or arrays (B,) of uint64, below 2^32; the result is of the same kind.
     """
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(10):
         p0, p1 = MULTIPLIERS[0] * c0, MULTIPLIERS[1] * c2
-        c0, c1, c2, c3 = (p1 >> _32) ^ c1 ^ np.uint64(k0), p1 & _LOW, (p0 >> _32) ^ c3 ^ np.uint64(k1), p0 & _LOW
-        k0, k1 = (k0 + WEYL[0]) & 0xFFFFFFFF, (k1 + WEYL[1]) & 0xFFFFFFFF
+        c0, c1, c2, c3 = (p1 >> 32) ^ c1 ^ k0, p1 & _LOW, (p0 >> 32) ^ c3 ^ k1, p0 & _LOW
+        k0, k1 = (k0 + WEYL[0]) & _LOW, (k1 + WEYL[1]) & _LOW
     return c0, c1, c2, c3
 
 
@@ -54,7 +53,7 @@ def words(key: Words, n: int, *, like: Any = None) -> Array:
     xp = np if like is None else array_module(like)
     k0, k1, c2, c3 = key
     block = xp.arange((n + 3) // 4, dtype=np.uint64)  # (B,)
-    counter = block & _LOW, block >> _32, xp.full_like(block, c2), xp.full_like(block, c3)
+    counter = block & _LOW, block >> 32, xp.full_like(block, c2), xp.full_like(block, c3)
     drawn: Array = xp.stack(philox(counter, (k0, k1)), 1).reshape(-1)[:n].astype(np.uint32)
     return drawn
 

@@ -190,11 +190,17 @@ class Sequential(Composite):
         return x
 
     def unwire(self, b: Any, dy: Tree) -> Tree:
-        names, layers = list(self.layers), list(self.layers.values())
-        for i in reversed(range(len(names))):
-            someone_asks = b.need_dx or any(layer.can_learn for layer in layers[:i])
-            dy = b[names[i]](dy, need_dx=someone_asks)
+        for name, someone_asks in reversed(self.who_asks(b.need_dx)):
+            dy = b[name](dy, need_dx=someone_asks)
         return dy
+
+    def who_asks(self, need_dx: bool) -> list[tuple[str, bool]]:
+        """(layer, whether anybody before it asks for its dx), in order."""
+        asked = []
+        for name, layer in self.layers.items():
+            asked.append((name, need_dx))
+            need_dx = need_dx or layer.can_learn
+        return asked
 
 
 class Residual(Composite):

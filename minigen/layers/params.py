@@ -33,6 +33,7 @@ class Params:
         self.learns = True
         self.laid_out = False
         self.vector: Vector | None = None  # of a network that stands by itself; a model's networks share the model's
+        self._kept: frozenset[Params] | None = None  # what is below, once laid out
 
     # ---- the tree
 
@@ -51,6 +52,16 @@ class Params:
         yield path, self
         for name, child in self.children():
             yield from child.walk(f"{path}.{name}" if path else name)
+
+    @property
+    def below(self) -> frozenset[Params]:
+        """The nodes that `walk` meets, each once."""
+        return frozenset(node for _, node in self.walk()) if self._kept is None else self._kept
+
+    def keep_below(self) -> None:
+        """Finds them now, and does not look again: at a layout the tree has its shape, and every backward pass asks."""
+        self._kept = None
+        self._kept = self.below
 
     def named(self, path: str = "") -> Iterator[tuple[str, Array]]:
         """(whole path, parameter) of everything below."""
@@ -87,26 +98,26 @@ class Params:
 
     def zero_grads(self) -> None:
         """grads = 0, here and below."""
-        for _, node in self.walk():
+        for node in self.below:
             for grad in node.grads.values():
                 grad[...] = 0
 
     def freeze(self, frozen: bool = True) -> Self:
         """Nothing below learns (or, with False, learns again); returns itself. Optimisers are made afterwards: the slices they
         ask for leave out what is frozen."""
-        for _, node in self.walk():
+        for node in self.below:
             node.learns = not frozen
         return self
 
     @property
     def can_learn(self) -> bool:
         """Whether any parameter below would receive a gradient."""
-        return any(node.learns and node.specs for _, node in self.walk())
+        return any(node.learns and node.specs for node in self.below)
 
     @property
     def tree_version(self) -> int:
         """The sum of the versions below: equal if and only if no optimiser has moved anything there."""
-        return sum(node.version for _, node in self.walk())
+        return sum(node.version for node in self.below)
 
     def commit(self, cache: Any) -> None:
         """The only place where state changes: takes the cache of a forward pass and moves state on. Here nothing moves."""

@@ -94,6 +94,7 @@ class Vector:
             node.begin_state((key or Key(0)).at(path, "state"))
         for _, node in _unique(roots):
             node.cast_state(real_dtype(dtype), like)
+            node.keep_below()
 
     def _find_places(self, roots: Mapping[str, Params]) -> list[tuple[str, Params]]:
         """Gives every Spec its place, by identity. Returns the nodes that have no values yet, with their paths."""

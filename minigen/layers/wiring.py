@@ -130,10 +130,14 @@ class Back(_Names):
         if not self._left.get(name):
             raise RuntimeError(f"{self._owner}.unwire goes back through {name!r} more often than wire went there")
         self._left[name] -= 1
-        dy = replace(dy, NOTHING, None)
-        if next(leaves(dy), None) is None:
+        if isinstance(dy, tuple):
+            dy = replace(dy, NOTHING, None)
+            if next(leaves(dy), None) is None:
+                return NOTHING
+        elif dy is NOTHING or dy is None:
             return NOTHING
-        return replace(self._run_one(name, dy, self._left[name], need_dx), None, NOTHING)
+        dx = self._run_one(name, dy, self._left[name], need_dx)
+        return replace(dx, None, NOTHING)
 
     def _walk(self, unwire: Callable[[Any, Tree], Tree], dy: Tree) -> Tree:
         dx = unwire(self, replace(dy, None, NOTHING))
