@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..layers.tree import Tree, leaves
+from ..layers.tree import Tree, leaves, map_tree, moving
 from .subject import STEP, Lacks, Meter, Skip, Subject, imag, real
 from .values import FLOOR, gap, inner
 
@@ -67,6 +67,23 @@ def tangent(s: Subject, m: Meter) -> None:
         y, _ = s.moved(x=True, parameters=tuple(s.v))
         s.still()
         m.expect("y_dot with the parameters moving too", gap(y_dot, imag(y)))
+
+
+def still(s: Subject, m: Meter) -> None:
+    if not s.layer.takes_still:
+        raise Skip("it takes no None for a dy_dot of zero")
+    dots = map_tree(np.zeros_like, s.dy_dot)
+    for move in (False, True) if s.v else (False,):
+        tangents = s.tangents(move)
+        try:
+            dx, dx_dot, grads = s.backward_jvp(tangents, dy_dot=dots)
+        except NotImplementedError as error:
+            raise Skip(str(error)) from None
+        same, answer, same_grads = s.backward_jvp(tangents, dy_dot=None)
+        m.expect("dx with dy_dot=None, against zeros,", gap(same, dx), 1e-12)
+        m.expect("dx_dot with dy_dot=None, against zeros,", gap(moving(dx, answer), dx_dot), 1e-12)
+        for path, g in grads.items():
+            m.expect(f"what is added for {path} with dy_dot=None, against zeros,", gap(same_grads[path], g), 1e-12)
 
 
 def adjoint(s: Subject, m: Meter) -> None:

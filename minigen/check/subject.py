@@ -100,11 +100,14 @@ class Subject:
         dx = layer.backward(self.dy if dy is ... else dy, self.cache if cache is None else cache, **options)
         return dx, self.grads(layer)
 
-    def backward_jvp(self, tangents: Cache, layer: Layer | None = None, **options: bool) -> tuple[Tree, Tree, Any]:
+    def backward_jvp(
+        self, tangents: Cache, layer: Layer | None = None, dy_dot: Any = ..., **options: bool
+    ) -> tuple[Tree, Tree, Any]:
         """dx, dx_dot and what backward_jvp adds to zero gradients, by path."""
         layer = layer or self.layer
         layer.zero_grads()
-        dx, dx_dot = layer.backward_jvp(self.dy, self.dy_dot, self.cache, tangents, **options)
+        dy_dot = self.dy_dot if dy_dot is ... else dy_dot
+        dx, dx_dot = layer.backward_jvp(self.dy, dy_dot, self.cache, tangents, **options)
         return dx, dx_dot, self.grads(layer)
 
     def tangents(self, move_params: bool = False) -> Cache:

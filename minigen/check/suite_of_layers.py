@@ -40,6 +40,7 @@ PROPERTIES = (
     Property(
         "second order", derivatives.second_order, "backward_jvp is the derivative of backward: the product rule on each line"
     ),
+    Property("still", derivatives.still, "to backward_jvp, dy_dot=None is a dy_dot of zero, where takes_still says so"),
     Property("options", manners.options, "need_dx, param_grads and a frozen part are obeyed, and change nothing else"),
     Property("spared work", manners.spared, "a composite computes no gradient that nobody asked for"),
     Property("additive", manners.additive, "gradients are added to, never replaced: grads += g"),

@@ -32,6 +32,8 @@ from .wiring import Back, Calls, There, pair_up, unpair
 class Composite(Layer):
     """Sub-layers in attributes (or lists), and two bodies: `wire` there, `unwire` back. It has no parameters of its own."""
 
+    takes_still = True
+
     def __init__(self, **specs: Spec) -> None:
         if specs:
             raise TypeError(
@@ -102,8 +104,9 @@ class Composite(Layer):
             layer = self.sub(name)
             if not need and not (param_grads and layer.can_learn):
                 return None
+            dy, dy_dot = unpair(pairs)
             at = cache[name][call], tangents[name][call]
-            return pair_up(*layer.backward_jvp(*unpair(pairs), *at, need_dx=need, param_grads=param_grads))
+            return pair_up(*layer.backward_jvp(dy, layer.told(dy, dy_dot), *at, need_dx=need, param_grads=param_grads))
 
         dx = Back(run, cache, need_dx, type(self).__name__)._walk(self.unwire, pair_up(dy, dy_dot))
         return unpair(dx) if need_dx else (None, None)

@@ -114,7 +114,7 @@ class Conv1d(Convolution):
     def backward_jvp(
         self,
         dy: Array,
-        dy_dot: Array,
+        dy_dot: Array | None,
         cache: ConvCache,
         tangents: ConvCache,
         *,
@@ -122,7 +122,8 @@ class Conv1d(Convolution):
         param_grads: bool = True,
     ) -> tuple[Array | None, Array | None]:
         options = {"need_dx": need_dx, "param_grads": param_grads}
-        both = super().backward_jvp(dy[:, None], dy_dot[:, None], cache, tangents, **options)
+        dy_dot = None if dy_dot is None else dy_dot[:, None]
+        both = super().backward_jvp(dy[:, None], dy_dot, cache, tangents, **options)
         return map_tree(lambda d: d[:, 0], both)
 
     # ---- one position at a time

@@ -34,6 +34,8 @@ class ConvCache(NamedTuple):
 class Convolution(Layer):
     """What both have in common: the four passes of y = product(x, W) + b, from the three products."""
 
+    takes_still = True
+
     def __init__(self, inputs: int, outputs: int, W: Spec, bias: bool, **at: int | Pair) -> None:
         specs = {"W": W}
         if bias:
@@ -87,7 +89,7 @@ class Convolution(Layer):
     def backward_jvp(
         self,
         dy: Array,
-        dy_dot: Array,
+        dy_dot: Array | None,
         cache: ConvCache,
         tangents: ConvCache,
         *,
@@ -97,15 +99,17 @@ class Convolution(Layer):
         w, w_dot, x = self.weights(cache), tangents.w, cache.x
         if param_grads and self.learns:
             dW_dot = self.product_dW(tangents.x, dy)
-            self.product_dW(x, dy_dot, out=dW_dot, accumulate=True)
+            if dy_dot is not None:
+                self.product_dW(x, dy_dot, out=dW_dot, accumulate=True)
             self.learn_dot(w, w_dot, W=(lambda: self.product_dW(x, dy), dW_dot))
             if self.bias:
-                self.learn_dot(w, w_dot, b=(lambda: dy.sum((0, 1, 2)), dy_dot.sum((0, 1, 2))))
+                self.learn_dot(w, w_dot, b=(lambda: dy.sum((0, 1, 2)), None if dy_dot is None else dy_dot.sum((0, 1, 2))))
         if not need_dx:
             return None, None
-        dx_dot = self.product_dx(dy_dot, w.W, x.shape)
+        dx_dot = None if dy_dot is None else self.product_dx(dy_dot, w.W, x.shape)
         if w_dot:
-            dx_dot += self.product_dx(dy, w_dot.W, x.shape)
+            moved = self.product_dx(dy, w_dot.W, x.shape)
+            dx_dot = moved if dx_dot is None else dx_dot + moved
         return self.product_dx(dy, w.W, x.shape), dx_dot
 
 

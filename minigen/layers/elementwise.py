@@ -27,6 +27,7 @@ class Elementwise(Layer):
     """The four passes of y = f(x), from `f`, `slope` and `curve`."""
 
     streams = True
+    takes_still = True
 
     def f(self, x: Array) -> Array:
         """f(x)."""
@@ -52,7 +53,7 @@ class Elementwise(Layer):
     def backward_jvp(
         self,
         dy: Array,
-        dy_dot: Array,
+        dy_dot: Array | None,
         cache: ElementwiseCache,
         tangents: ElementwiseCache,
         *,
@@ -62,9 +63,10 @@ class Elementwise(Layer):
         if not need_dx:
             return None, None
         slope, curve = self.slope(cache.x), self.curve(cache.x)
-        dx, dx_dot = dy * slope, dy_dot * slope
+        dx, dx_dot = dy * slope, None if dy_dot is None else dy_dot * slope
         if np.ndim(curve) or curve:  # where it is the number 0, of straight pieces, a sum of zeros is spared
-            dx_dot += dy * curve * tangents.x
+            bent = dy * curve * tangents.x
+            dx_dot = bent if dx_dot is None else dx_dot + bent
         return dx, dx_dot
 
 

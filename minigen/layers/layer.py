@@ -20,7 +20,7 @@ from typing import Any, Self, TypeAlias
 from ..backend import Array
 from ..random import Key
 from .params import Params
-from .tree import Tree
+from .tree import Tree, leaves, moving
 from .vector import Spec
 
 Cache: TypeAlias = Any
@@ -43,6 +43,7 @@ class Layer(Params):
 
     mixes_batch = False  # True: row n of y depends on other rows of x
     streams = False  # True: y at a position depends on x at that position alone
+    takes_still = False  # True: to backward_jvp, dy_dot=None is a dy_dot of zero, and it may answer None for a dx_dot of zero
 
     def __init__(self, **specs: Spec) -> None:
         super().__init__(**specs)
@@ -63,8 +64,17 @@ class Layer(Params):
     def backward_jvp(
         self, dy: Tree, dy_dot: Tree, cache: Cache, tangents: Cache, *, need_dx: bool = True, param_grads: bool = True
     ) -> tuple[Tree, Tree]:
-        """dx and dx_dot. grads += the derivative of what backward would have added."""
+        """dx and dx_dot. grads += the derivative of what backward would have added.
+
+        A gradient penalty asks with a dy that stands still. Products with a zero would be half of its work: a layer that
+        `takes_still` is then given dy_dot=None and leaves them out; the others are given zeros.
+        """
         raise NotImplementedError(f"{type(self).__name__}.backward_jvp is not written: no second order through this layer")
+
+    def told(self, dy: Tree, dy_dot: Tree) -> Tree:
+        """dy_dot as backward_jvp takes it: where all of dy stands still, None, or zeros for a layer that knows no None."""
+        still = next(leaves(dy_dot), None) is None
+        return None if still and self.takes_still else moving(dy, dy_dot)
 
     # ---- weights: the parameters, or what is computed from them
 
@@ -126,18 +136,18 @@ class Layer(Params):
             else:
                 self.grads[name] += g
 
-    def learn_dot(self, w: Weights, w_dot: Weights | None, **gradients: tuple[Gradient, Array]) -> None:
-        """grads += d/dt of what `learn` would add. Each gradient is (dW, dW_dot); dW may be a function, for only a computed
-        weight that moves asks for it."""
+    def learn_dot(self, w: Weights, w_dot: Weights | None, **gradients: tuple[Gradient, Array | None]) -> None:
+        """grads += d/dt of what `learn` would add. Each gradient is (dW, dW_dot), with None for a dW_dot of zero; dW may be a
+        function, for only a computed weight that moves asks for it."""
         for name, (g, g_dot) in gradients.items():
-            if name not in w.computed:
-                self.grads[name] += g_dot
-            elif w_dot is None:
-                self.grads[name] += self.computed[name].backward(g_dot, w.computed[name])
-            else:
+            if name in w.computed and w_dot is not None:
                 g = g() if callable(g) else g
-                caches = w.computed[name], w_dot.computed[name]
-                self.grads[name] += self.computed[name].backward_jvp(g, g_dot, *caches)[1]
+                hook, caches = self.computed[name], (w.computed[name], w_dot.computed[name])
+                g_dot = hook.backward_jvp(g, hook.told(g, g_dot), *caches)[1]
+            elif name in w.computed and g_dot is not None:
+                g_dot = self.computed[name].backward(g_dot, w.computed[name])
+            if g_dot is not None:
+                self.grads[name] += g_dot
 
     def commit(self, cache: Cache) -> None:
         """Computed weights move their state; a layer with state of its own extends this."""

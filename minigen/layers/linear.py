@@ -34,6 +34,7 @@ class Linear(Layer):
     """
 
     streams = True
+    takes_still = True
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True, initialiser: Initialiser = fan_in_uniform) -> None:
         specs = {"W": Spec((inputs, outputs), initialiser)}
@@ -74,7 +75,7 @@ class Linear(Layer):
     def backward_jvp(
         self,
         dy: Array,
-        dy_dot: Array,
+        dy_dot: Array | None,
         cache: LinearCache,
         tangents: LinearCache,
         *,
@@ -85,15 +86,17 @@ class Linear(Layer):
         if param_grads and self.learns:
             x, x_dot = rows(cache.x), rows(tangents.x)
             dW_dot = matmul(x_dot, rows(dy), transpose_a=True)
-            dW_dot += matmul(x, rows(dy_dot), transpose_a=True)
+            if dy_dot is not None:
+                matmul(x, rows(dy_dot), transpose_a=True, out=dW_dot, accumulate=True)
             self.learn_dot(w, w_dot, W=(lambda: matmul(x, rows(dy), transpose_a=True), dW_dot))
             if self.bias:
-                self.learn_dot(w, w_dot, b=(lambda: rows(dy).sum(0), rows(dy_dot).sum(0)))
+                self.learn_dot(w, w_dot, b=(lambda: rows(dy).sum(0), None if dy_dot is None else rows(dy_dot).sum(0)))
         if not need_dx:
             return None, None
-        dx_dot = self._product(dy_dot, w.W, transpose=True)
+        dx_dot = None if dy_dot is None else self._product(dy_dot, w.W, transpose=True)
         if w_dot:
-            dx_dot += self._product(dy, w_dot.W, transpose=True)
+            moved = self._product(dy, w_dot.W, transpose=True)
+            dx_dot = moved if dx_dot is None else dx_dot + moved
         return self._product(dy, w.W, transpose=True), dx_dot
 
     def advance(self, x_t: Array, memory: None) -> Array:

@@ -24,6 +24,8 @@ class LinearMapCache(NamedTuple):
 class LinearMap(Layer):
     """The four passes of y = A x, from `there` and `back`."""
 
+    takes_still = True
+
     def fix(self, x: Array) -> Any:
         """What fixes A: the shape of x. Raises ValueError where the shape does not fit."""
         return LinearMapCache(x.shape)
@@ -47,9 +49,11 @@ class LinearMap(Layer):
         return self.there(x_dot, cache), cache
 
     def backward_jvp(
-        self, dy: Array, dy_dot: Array, cache: Any, tangents: Any, *, need_dx: bool = True, param_grads: bool = True
+        self, dy: Array, dy_dot: Array | None, cache: Any, tangents: Any, *, need_dx: bool = True, param_grads: bool = True
     ) -> tuple[Array | None, Array | None]:
-        return (self.back(dy, cache), self.back(dy_dot, cache)) if need_dx else (None, None)
+        if not need_dx:
+            return None, None
+        return self.back(dy, cache), None if dy_dot is None else self.back(dy_dot, cache)
 
 
 def check_images(layer: str, x: Array) -> None:

@@ -56,6 +56,13 @@ def replace(tree: Tree, old: Any, new: Any) -> Tree:
     return new if tree is old else tree
 
 
+def moving(dy: Tree, dy_dot: Tree) -> Tree:
+    """dy_dot, with zeros where it is None and dy is not."""
+    if isinstance(dy, tuple):
+        return tuple(map(moving, dy, (None,) * len(dy) if dy_dot is None else dy_dot))
+    return 0 * dy if dy_dot is None and dy is not None else dy_dot
+
+
 def leaves(tree: Tree) -> Iterator[Any]:
     """The arrays of a tree, left to right."""
     if isinstance(tree, tuple):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .layer import Cache
-from .tree import NOTHING, Nothing, Tree, leaves, map_tree, replace
+from .tree import NOTHING, Nothing, Tree, leaves, replace
 
 
 class Calls(dict[str, tuple[Cache, ...]]):
@@ -65,16 +65,19 @@ def _only(pair: Pair, other: Any) -> Pair:
 
 
 def pair_up(value: Tree, dot: Tree) -> Tree:
-    """Two trees -> one tree of pairs."""
-    return map_tree(Pair, value, dot)
+    """Two trees -> one tree of pairs. A gradient whose `dot` is None stands still: its tangent is NOTHING."""
+    if isinstance(value, tuple):
+        dots = (None,) * len(value) if dot is None else dot
+        return tuple(map(pair_up, value, dots))
+    return None if value is None else Pair(value, NOTHING if dot is None else dot)
 
 
 def unpair(pairs: Tree) -> tuple[Tree, Tree]:
-    """One tree of pairs -> two trees."""
-    if pairs is None or isinstance(pairs, Pair):
-        return (None, None) if pairs is None else (pairs.value, pairs.dot)
-    parts = [unpair(part) for part in pairs]
-    return tuple(value for value, _ in parts), tuple(dot for _, dot in parts)
+    """One tree of pairs -> two trees, with None for the tangent of what stands still."""
+    if isinstance(pairs, tuple):
+        parts = [unpair(part) for part in pairs]
+        return tuple(value for value, _ in parts), tuple(dot for _, dot in parts)
+    return (None, None) if pairs is None else (pairs.value, None if pairs.dot is NOTHING else pairs.dot)
 
 
 class _Callable:

@@ -33,7 +33,7 @@ import numpy as np
 
 from ..backend import Array
 from ..layers.layer import Cache, Layer
-from ..layers.tree import Tree
+from ..layers.tree import Tree, moving
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Penalty:
         u = scale * dg  # (N, ...)
         x_dot = (u, *(0 * other if other is not None else None for other in others)) if others else u
         _, tangents = D.jvp(x_dot, cache)
-        _, dx = D.backward_jvp(one, 0 * one, cache, tangents, need_dx=need_dx)
-        return value, dx
+        _, dx = D.backward_jvp(one, D.told(one, None), cache, tangents, need_dx=need_dx)
+        return value, moving(slope, dx) if need_dx else None  # a network of straight pieces answers None: it does not bend
 
 
 def half_square(g: Array) -> tuple[Any, Array]:

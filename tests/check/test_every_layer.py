@@ -25,7 +25,7 @@ SIZES = st.builds(
 # What may not apply at all to a layer of minigen; everything else must have been checked.
 OPTIONAL = {
     *("definition", "spared work", "additive", "stale cache", "batch", "unused output", "empty batch"),
-    *("streaming", "inverse", "volume", "data start"),
+    *("still", "streaming", "inverse", "volume", "data start"),
 }
 
 

@@ -57,7 +57,7 @@ class Square(Layer):
 def test_right_layer_passes():
     report = suite(Square, (5, 3))
     assert {check.property for check in report.checks if check.error is None} <= {
-        *("definition", "spared work", "unused output", "streaming", "inverse", "volume", "data start", "back ends")
+        *("definition", "still", "spared work", "unused output", "streaming", "inverse", "volume", "data start", "back ends")
     }
     assert report["gradient"].error < 1e-14
     assert "second order" in str(report)
@@ -197,6 +197,13 @@ class TakesStale(Square):
         return super().weights() if cache is None else cache.w
 
 
+class StillIsNotZero(Square):
+    takes_still = True
+
+    def backward_jvp(self, dy, dy_dot, cache, tangents, **options):
+        return super().backward_jvp(dy, dy if dy_dot is None else dy_dot, cache, tangents, **options)
+
+
 class MixesRows(Square):
     def forward(self, x, **options):
         y, cache = super().forward(x, **options)
@@ -302,6 +309,7 @@ class ClaimsToStream(Square):
         (WritesIntoInput, "gradient"),
         (Replaces, "additive"),
         *((cls, "options") for cls in (AlwaysLearns, LearnsFrozen, AlwaysDx)),
+        (StillIsNotZero, "still"),
         (TakesStale, "stale cache"),
         (MixesRows, "batch"),
         (Promotes, "float32"),
