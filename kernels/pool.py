@@ -6,10 +6,12 @@ fight: each starts while the other still spins, and on two cores 0.2 ms of work 
 one pool, Numba's, because the kernels need it; from the moment when the first Numba kernel is loaded, BLAS works on the calling
 thread. That is kept for the life of the process: to switch it back and forth would be the fight again.
 
-For the same reason Numba's pool is asked to sleep between loops, not to spin (OpenMP's wait policy). That costs some
-microseconds per loop. Without it a program next to another busy one loses a slice of time at every loop: on two busy cores a
-small matrix product was measured to take 12 to 30 ms, and 0.05 ms with sleeping threads. OpenMP reads its policy when it is
-loaded: where another library (PyTorch) has loaded it before, set OMP_WAIT_POLICY=PASSIVE for the whole process.
+How long Numba's threads spin between two loops is a trade. A thread that sleeps at once is woken in 57 microseconds, one that
+spins is there in 1: with some twenty loops in a training step of 2.5 ms, sleeping made the step take 4.4 ms. But a program
+beside another busy one loses what it spins, and with OpenMP's default, which spins for milliseconds, a slice of time at every
+loop: on two busy cores a small matrix product took 12 to 30 ms. SPINS, some tens of microseconds, is as long as Python needs
+from one layer to the next; on two busy cores that product takes 0.7 ms, and 0.5 ms where threads sleep at once. OpenMP reads
+this when it is loaded: where another library (PyTorch) has loaded it before, that library's choice holds.
 
 A library that is loaded after that moment with a BLAS of its own has its own pool, until `close_other_pools` is called again.
 """
@@ -20,6 +22,8 @@ import os
 from types import TracebackType
 from typing import Any
 
+SPINS = "2000"  # of GNU's OpenMP, which counts turns of an empty loop
+
 _wanted: int | None = None  # what `threads` asked for; None: all of Numba's
 _numba: Any = None  # the module, once the pool is open
 _limits: list[Any] = []  # threadpoolctl's limiters: they hold as long as nobody restores them
@@ -29,7 +33,9 @@ def open_pool() -> None:
     """Called by the first kernel: takes BLAS down to one thread and gives Numba's pool its size."""
     global _numba
     if _numba is None:
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when Numba loads OpenMP
+        if "OMP_WAIT_POLICY" not in os.environ:  # both are read once, when Numba loads OpenMP
+            os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+            os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
         import numba
         import scipy.linalg  # noqa: F401  Numba loads it a moment later, and with it a second BLAS: better now than unlimited
 

@@ -8,7 +8,7 @@ All three passes are matrix products whose one factor is gathered through tables
 
 Against the definition: there every tap is a pass of its own over x and y, and its windows are copied to be multiplied. Here a
 tile of the result stays in registers through the whole sum, as in `matmul/register_tile.py`, which explains the loop order, the
-panels and why scratch arrays come in as arguments. Pixels are counted through rows and images, so ragged sizes cost nothing but
+panels and why positions are unsigned. Pixels are counted through rows and images, so ragged sizes cost nothing but
 the last tile.
 
 The weight gradient has few results and long sums. Each part (one for each thread) takes a range of pixels and a dw of its own;
@@ -36,16 +36,17 @@ from numba import prange
 from minigen.backend import Array, Shape, empty, zeros
 
 from ..arguments import contiguous, output
-from ..jit import WIDE, compiled
+from ..jit import WIDE, compiled, registers
 from ..matmul import register_tile
 from ..pool import thread_count
 from . import depthwise, tables, thin
-from .definition import pad, runs
-from .geometry import Pair, geometry
+from .definition import runs
+from .frame import framed
+from .geometry import Geometry, Pair, geometry
 
 PIXELS, COLUMNS = (8, (32, 16)) if WIDE else (6, (16, 8))  # the tiles of y and dx, the widest first
 GROUP = 8 * PIXELS  # pixels that one task takes through all panels
-TAPS, WIDTHS = ((6, 9, 9), (64, 32, 16)) if WIDE else ((6, 9), (16, 8))  # the tiles of dw
+TAPS, WIDTHS = ((6, 8, 9), (64, 32, 16)) if WIDE else ((6, 9), (16, 8))  # the tiles of dw
 CHUNK = 512
 
 
@@ -63,7 +64,7 @@ def forward(
     g = geometry(x.shape[1:3], w.shape[:2], stride=stride, padding=padding, dilation=dilation)
     n, c, m = x.shape[0], x.shape[3], w.shape[3]
     y = output(out, (n, *g.output, m), x.dtype, like=x)
-    x = contiguous(pad(x, g))
+    x = padded(x, g)
     if groups == 1 and g.kernel == g.stride == (1, 1) and m > COLUMNS[-1]:  # a matrix product as it stands
         register_tile.matmul(x.reshape(-1, c), w.reshape(c, m), out=y.reshape(-1, m))
     else:
@@ -90,7 +91,7 @@ def input_gradient(
         register_tile.matmul(dy.reshape(-1, m), w.reshape(c, m), transpose_b=True, out=dx.reshape(-1, c))
         return dx
     frame, phases = tables.backward(n, g, c, m, groups)
-    dy = framed(dy, frame)
+    dy = framed(dy, *frame)
     for phase in phases:
         taps = w[np.ix_(phase.rows, phase.columns)] if phase.offset.size else w[:0, :0]  # (rows, columns, C / groups, M)
         apart = taps.reshape(*taps.shape[:3], groups, m // groups)
@@ -116,7 +117,7 @@ def weight_gradient(
     n, c, m = x.shape[0], x.shape[3], dy.shape[3]
     dw = output(out, (*g.kernel, c // groups, m), x.dtype, like=x)
     start, offset, _ = tables.forward(n, g, c, m, groups)
-    x_flat = contiguous(pad(x, g)).reshape(-1)
+    x_flat = padded(x, g).reshape(-1)
     if depthwise.fits(groups, c, m):
         parts = depthwise.outer_product(x_flat, contiguous(dy).reshape(-1, m), start, offset, thread_count())
         add_up(parts, dw, accumulate)
@@ -170,6 +171,12 @@ def add_up(parts: Array, dw: Array, accumulate: bool) -> None:
 # ---- laying out
 
 
+def padded(x: Array, g: Geometry) -> Array:
+    """x in its frame of zeros, contiguous."""
+    (rows, columns) = g.padding
+    return framed(x, (rows, rows), (columns, columns))
+
+
 def best(m: int, widths: tuple[int, ...]) -> int:
     """Which tile makes `m` channels soonest: a panel costs its width, empty or not, and what does not grow with the width."""
     return min(range(len(widths)), key=lambda tile: -(-m // widths[tile]) * (widths[tile] + 8))
@@ -184,17 +191,6 @@ def panels(matrix: Array, width: int) -> Array:
     if rest:
         made[whole, :, :rest] = matrix[:, whole * width :]
         made[whole, :, rest:] = 0
-    return made
-
-
-def framed(dy: Array, frame: tuple[Pair, Pair]) -> Array:
-    """dy in a frame of zeros, contiguous."""
-    (above, below), (left, right) = frame
-    if frame == ((0, 0), (0, 0)):
-        return contiguous(dy)
-    n, rows, columns, m = dy.shape
-    made = zeros((n, above + rows + below, left + columns + right, m), dy.dtype)
-    made[:, above : above + rows, left : left + columns] = dy
     return made
 
 
@@ -221,7 +217,7 @@ def product_kernel(COLUMNS: int) -> Any:
         for group in prange((pixels + GROUP - 1) // GROUP):
             first = group * GROUP
             last = min(pixels, first + GROUP) - 1
-            tile = np.empty((PIXELS, COLUMNS), x.dtype)
+            tile = registers(PIXELS, COLUMNS, x.dtype)
             for j in range(panels.shape[0]):
                 left = j * COLUMNS
                 width = min(COLUMNS, columns - left)
@@ -235,12 +231,13 @@ def product_kernel(COLUMNS: int) -> Any:
                             for m in range(PIXELS):
                                 tile[m, q] += x[start[min(t + m, last)] + offset[e]] * b
                     for m in range(min(PIXELS, last + 1 - t)):
+                        first_of_row = place[t + m] + np.uint64(left)
                         if width == COLUMNS:  # a constant length is copied in whole registers
                             for q in range(COLUMNS):
-                                y[place[t + m] + np.uint64(left + q)] = tile[m, q]
+                                y[first_of_row + np.uint64(q)] = tile[m, q]
                         else:
                             for q in range(width):
-                                y[place[t + m] + np.uint64(left + q)] = tile[m, q]
+                                y[first_of_row + np.uint64(q)] = tile[m, q]
 
     return gathered_product
 
@@ -248,29 +245,31 @@ def product_kernel(COLUMNS: int) -> Any:
 def outer_product_kernel(TAPS: int, WIDTH: int) -> Any:
     """The same with a tile of so many taps and channels."""
 
+    T, W, K, ONE, ZERO = (np.uint64(n) for n in (TAPS, WIDTH, CHUNK, 1, 0))
+
     @compiled
-    def gathered_outer_product(x: Array, dy: Array, parts: Array, start: Array, offset: Array) -> None:
+    def gathered_outer_product(x: Array, dy: Any, parts: Array, start: Array, offset: Any) -> None:
         """The parts (parts, E, J WIDTH) of dw, each from its range of the pixels of dy (T, J WIDTH)."""
-        pixels, taps = start.shape[0], offset.shape[0]
+        pixels, taps, panels = np.uint64(start.shape[0]), np.uint64(offset.shape[0]), np.uint64(dy.shape[1]) // W
         for part in prange(parts.shape[0]):
-            parts[part] = 0
-            end = pixels * (part + 1) // parts.shape[0]
-            tile = np.empty((TAPS, WIDTH), x.dtype)
-            for first in range(pixels * part // parts.shape[0], end, CHUNK):
-                for e in range(0, taps, TAPS):
-                    for j in range(dy.shape[1] // WIDTH):  # counted, not stepped: else the tile leaves the registers
-                        left = j * WIDTH
-                        for m in range(TAPS):
-                            for q in range(WIDTH):
+            here, count = np.uint64(part), np.uint64(parts.shape[0])
+            parts[here] = 0
+            end: Any = pixels * (here + ONE) // count
+            tile = registers(TAPS, WIDTH, x.dtype)
+            for first in range(pixels * here // count, end, K):
+                for e in range(ZERO, taps, T):
+                    for j in range(panels):
+                        for m in range(T):
+                            for q in range(W):
                                 tile[m, q] = 0
-                        for t in range(first, min(end, first + CHUNK)):
-                            for q in range(WIDTH):
-                                b = dy[t, left + q]
-                                for m in range(TAPS):
-                                    tile[m, q] += x[start[t] + offset[min(e + m, taps - 1)]] * b
-                        for m in range(min(TAPS, taps - e)):
-                            for q in range(WIDTH):
-                                parts[part, e + m, left + q] += tile[m, q]
+                        for t in range(first, min(end, first + K)):
+                            for q in range(W):
+                                b = dy[t, j * W + q]
+                                for m in range(T):
+                                    tile[m, q] += x[start[t] + offset[min(e + m, taps - ONE)]] * b
+                        for m in range(min(T, taps - e)):
+                            for q in range(W):
+                                parts[here, e + m, j * W + q] += tile[m, q]
 
     return gathered_outer_product
 

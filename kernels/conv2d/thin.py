@@ -18,7 +18,7 @@ from numba import prange
 
 from minigen.backend import Array
 
-from ..jit import WIDE, compiled
+from ..jit import WIDE, compiled, registers
 
 FEW = 4
 LANES = 16
@@ -39,7 +39,7 @@ def product(x: Array, w: Array, y: Array, start: Array, chunk: Array, place: Arr
     for group in prange((pixels + GROUP - 1) // GROUP):
         first = group * GROUP
         last = min(pixels, first + GROUP) - 1
-        tile = np.empty((ROWS, LANES), x.dtype)
+        tile = registers(ROWS, LANES, x.dtype)
         for t in range(first, last + 1, ROWS):
             for m in range(w.shape[0]):
                 for r in range(ROWS):
@@ -64,7 +64,7 @@ def outer_product(x: Array, dy: Array, parts: Array, start: Array, chunk: Array)
     for part in prange(parts.shape[0]):
         parts[part] = 0
         end = pixels * (part + 1) // parts.shape[0]
-        tile = np.empty((ROWS, LANES), x.dtype)
+        tile = registers(ROWS, LANES, x.dtype)
         for first in range(pixels * part // parts.shape[0], end, CHUNK):
             for m in range(dy.shape[1]):
                 for block in range((chunks + ROWS - 1) // ROWS):

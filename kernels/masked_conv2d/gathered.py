@@ -15,8 +15,9 @@ import numpy as np
 
 from minigen.backend import Array
 
-from ..arguments import contiguous, output
+from ..arguments import output
 from ..conv2d import direct, tables
+from ..conv2d.frame import framed
 from ..conv2d.geometry import Pair
 from .definition import Frame, Taps, turned
 
@@ -26,7 +27,7 @@ def forward(x: Array, w: Array, taps: Taps, *, out: Array | None = None) -> Arra
     N, H, W, C = x.shape
     M = w.shape[2]
     y = output(out, (N, H, W, M), x.dtype, like=x)
-    direct.product(contiguous(Frame.of(taps).around(x)), w.reshape(-1, M), y, 1, *table(N, (H, W), taps, C, M))
+    direct.product(around(x, taps), w.reshape(-1, M), y, 1, *table(N, (H, W), taps, C, M))
     return y
 
 
@@ -40,9 +41,14 @@ def weight_gradient(x: Array, dy: Array, taps: Taps, *, out: Array | None = None
     (N, H, W, C), M = x.shape, dy.shape[3]
     dw = output(out, (len(taps), C, M), x.dtype, like=x)
     start, offset, _ = table(N, (H, W), taps, C, M)
-    framed = contiguous(Frame.of(taps).around(x))
-    direct.add_up(direct.outer_product(framed.reshape(-1), dy, start, offset, C), dw, accumulate)
+    direct.add_up(direct.outer_product(around(x, taps).reshape(-1), dy, start, offset, C), dw, accumulate)
     return dw
+
+
+def around(x: Array, taps: Taps) -> Array:
+    """x in the frame that these taps need, contiguous."""
+    frame = Frame.of(taps)
+    return framed(x, (frame.above, frame.below), (frame.left, frame.right))
 
 
 @lru_cache(maxsize=64)

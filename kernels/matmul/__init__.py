@@ -7,7 +7,7 @@ from minigen.backend import Array
 from .. import arguments
 from ..dispatch import Ladder
 
-LADDER = Ladder(__name__, numba="register_tile", numba_from=1 << 20)  # work: multiplications
+LADDER = Ladder(__name__, numba="register_tile", numba_from=1 << 19)  # work: multiplications
 
 
 def matmul(
@@ -36,7 +36,7 @@ def matmul(
     if accumulate and out is None:
         raise ValueError("matmul: accumulate=True adds into out: pass out=")
     arguments.check_out("matmul", out, (m, n), dtype)
-    # Packing b costs about as much as 16 rows of a: a few rows are quicker through the BLAS, which has a kernel for them.
-    rung = LADDER.choose((m - 16) * n * k, a, b)
+    # A few rows are as long as it takes to read b, by whatever kernel: they are left to the BLAS, which has one for them.
+    rung = LADDER.choose((m - 8) * n * k, a, b)
     c: Array = rung.matmul(a, b, transpose_a=transpose_a, transpose_b=transpose_b, out=out, accumulate=accumulate)
     return c
