@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -31,6 +31,7 @@ def _checked(mode: str) -> str:
 
 
 _mode = _checked(os.environ.get("MINIGEN_KERNELS") or "auto")
+_watch: Callable[[Any], Any] | None = None  # what `tally.py` puts in place of every rung while it counts
 
 
 @contextmanager
@@ -42,6 +43,10 @@ def rungs(mode: str) -> Iterator[None]:
         yield
     finally:
         _mode = before
+
+
+def _watched(rung: Any) -> Any:
+    return rung if _watch is None else _watch(rung)
 
 
 @cache
@@ -69,12 +74,12 @@ class Ladder:
 
     def choose(self, work: int, *arrays: Any) -> Any:
         """The module of the rung that is to work on `arrays`."""
-        return self.load(self.numba if self._numba_fits(work, arrays) else self.definition)
+        return _watched(self.load(self.numba if self._numba_fits(work, arrays) else self.definition))
 
     def choose_bits(self, work: int) -> Any:
         """The same for an operation that takes no arrays and makes integers on the CPU: every mode gives the same bits."""
         fits = work > 0 and (_mode == "numba" or (_mode == "auto" and work >= self.numba_from))
-        return self.load(self.numba if fits else self.definition)
+        return _watched(self.load(self.numba if fits else self.definition))
 
     def _numba_fits(self, work: int, arrays: tuple[Any, ...]) -> bool:
         if _mode == "definition" or not all(type(x) is np.ndarray and x.size for x in arrays):

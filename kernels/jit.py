@@ -9,8 +9,10 @@ of different files meet in plain Python, and of the constants only this file's, 
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
@@ -34,7 +36,8 @@ ARITHMETIC = {"reassoc", "contract", "nsz"}
 WIDE = "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2]
 
 compilations = 0  # real ones in this process, loads from the disk not counted
-_announced: set[str] = set()
+_kernels: list[Any] = []  # all that are known
+_announced: list[Any] = []
 
 
 def compiled(function: F) -> F:
@@ -43,6 +46,7 @@ def compiled(function: F) -> F:
     # x / 0 is infinite or NaN as in NumPy (`error_model`): to raise ZeroDivisionError would be a branch at every division, and
     # a loop with a branch out of it is not vectorised.
     made: F = numba.njit(function, parallel=True, fastmath=ARITHMETIC, error_model="numpy", cache=True, nogil=True)
+    _kernels.append(made)
     return made
 
 
@@ -80,20 +84,29 @@ def _registers(typing: Any, rows: Any, columns: Any, dtype: Any) -> Any:
 registers: Any = intrinsic(prefer_literal=True)(_registers)
 
 
+def known() -> int:
+    """How many kernels the package has, of which a program compiles those that it uses; their files are loaded for it."""
+    here = Path(__file__).parent
+    for file in sorted(here.glob("*/*.py")):
+        if "@compiled" in file.read_text():
+            importlib.import_module(f".{file.parent.name}.{file.stem}", __package__)
+    return len(_kernels)
+
+
 class _Announcer(event.Listener):
     """Hears of every compilation in the process, and reports ours: a silent pause of seconds looks like a hang."""
 
     def on_start(self, happening: Any) -> None:
         global compilations
-        module = happening.data["dispatcher"].py_func.__module__
-        package = __name__.rpartition(".")[0] + "."  # "minigen.kernels."
-        if not module.startswith(package):
+        kernel = happening.data["dispatcher"]
+        if kernel not in _kernels:
             return
         compilations += 1
-        rung = module.removeprefix(package)
-        if rung not in _announced:
-            _announced.add(rung)
-            print(f"minigen: compiling kernel {rung} (once; later runs use the cache)", file=sys.stderr, flush=True)
+        if kernel not in _announced:
+            _announced.append(kernel)
+            rung = kernel.py_func.__module__.removeprefix(f"{__package__}.")  # "minigen.kernels."
+            count = f"{len(_announced)} of {known()}"
+            print(f"minigen: compiling kernels, once: {count} ({rung}); later runs use the cache", file=sys.stderr, flush=True)
 
     def on_end(self, happening: Any) -> None:
         pass

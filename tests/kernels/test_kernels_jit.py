@@ -1,10 +1,14 @@
-"""Compiling: said once, kept on disk, counted. One process compiles, the next one finds it done."""
+"""Compiling: said once, kept on disk, counted. Nothing at import; one process compiles, the next one finds it done."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
+
+from minigen.kernels import jit
 
 SOURCE = """
 import numpy as np
@@ -18,13 +22,32 @@ print(jit.compilations)
 """
 
 
+def run(source, cache):
+    settings = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+    return subprocess.run([sys.executable, "-c", source], env=settings, capture_output=True, text=True, timeout=300, check=True)
+
+
 def test_the_second_process_compiles_nothing(tmp_path):
-    settings = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    first, second = (
-        subprocess.run([sys.executable, "-c", SOURCE], env=settings, capture_output=True, text=True, timeout=300, check=True)
-        for _ in range(2)
-    )
+    first, second = (run(SOURCE, tmp_path) for _ in range(2))
     assert int(first.stdout) > 0
-    assert first.stderr == "minigen: compiling kernel adam.one_pass (once; later runs use the cache)\n"
+    (line,) = first.stderr.splitlines()
+    said = re.fullmatch(r"minigen: compiling kernels, once: 1 of (\d+) \(adam\.one_pass\); later runs use the cache", line)
+    assert said is not None, line
+    assert int(said[1]) == jit.known()
     assert int(second.stdout) == 0
     assert second.stderr == ""
+
+
+def test_nothing_compiles_when_every_file_is_loaded(tmp_path):
+    """Importing all kernels' files makes them known, and compiles none."""
+    result = run("from minigen.kernels import jit; print(jit.known(), jit.compilations)", tmp_path)
+    known, compiled = map(int, result.stdout.split())
+    assert (known > 10, compiled, result.stderr) == (True, 0, "")
+    assert not any(tmp_path.rglob("*.nb?"))
+
+
+def test_every_kernel_is_known():
+    """A kernel is a function under `@compiled`, or one of several that a function makes so."""
+    written = sum(file.read_text().count("@compiled") for file in Path(jit.__file__).parent.glob("*/*.py"))
+    assert jit.known() >= written > 10
+    assert len({kernel.py_func.__module__ for kernel in jit._kernels}) > 5
