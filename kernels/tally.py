@@ -56,15 +56,15 @@ def floor(seen: Iterable[Operation], flops: float, bandwidth: float) -> float:
 def tally() -> Iterator[list[Operation]]:
     """Within it, every operation is written into the list. Calls are slower: it is for counting, not for timing."""
     seen: list[Operation] = []
-    before, dispatch._watch = dispatch._watch, lambda rung: _Observed(rung, seen)
+    before, dispatch._watch = dispatch._watch, lambda rung: Observed(rung, seen)
     try:
         yield seen
     finally:
         dispatch._watch = before
 
 
-class _Observed:
-    """A rung whose calls are written down."""
+class Observed:
+    """A rung whose calls are written down into a list: what a tally hands out, and what counts one call of one rung."""
 
     def __init__(self, rung: Any, seen: list[Operation]) -> None:
         self._rung, self._seen = rung, seen
