@@ -2,9 +2,9 @@
 
 Only rung files that need it import this file, so a program that never reaches a Numba rung never loads Numba. A kernel compiles
 at its first call for each combination of types, and its machine code is kept on disk beside its source (or where
-NUMBA_CACHE_DIR says). The cache is renewed when the kernel's own file or the machine changes, and by nothing else: a kernel
-that called functions of another file would not notice when those change. So every kernel's file is complete in itself, kernels
-of different files meet in plain Python, and of the constants only this file's, which follow from the machine, are shared.
+NUMBA_CACHE_DIR says). The cache is renewed when the machine changes, the kernel's own file, or one of the two that kernels
+share: this one and `vector_math.py`. A kernel that called functions of any other file would not notice when those
+change. So every kernel's file is complete in itself but for these two, and kernels of different files meet in plain Python.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 from llvmlite import ir
@@ -35,6 +35,8 @@ ARITHMETIC = {"reassoc", "contract", "nsz"}
 # 32 of 4. A kernel picks its tile by this one bit, and leaves a few registers for what it multiplies.
 WIDE = "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2]
 
+_SHARED = tuple((Path(__file__).with_name(name).stat().st_mtime, name) for name in ("jit.py", "vector_math.py"))
+
 compilations = 0  # real ones in this process, loads from the disk not counted
 _kernels: list[Any] = []  # all that are known
 _announced: list[Any] = []
@@ -45,9 +47,11 @@ def compiled(function: F) -> F:
     open_pool()
     # x / 0 is infinite or NaN as in NumPy (`error_model`): to raise ZeroDivisionError would be a branch at every division, and
     # a loop with a branch out of it is not vectorised.
-    made: F = numba.njit(function, parallel=True, fastmath=ARITHMETIC, error_model="numpy", cache=True, nogil=True)
+    made: Any = numba.njit(function, parallel=True, fastmath=ARITHMETIC, error_model="numpy", cache=True, nogil=True)
+    file = made._cache._cache_file
+    file._source_stamp = file._source_stamp, _SHARED  # Numba's stamp is the time and size of the kernel's own file
     _kernels.append(made)
-    return made
+    return cast(F, made)
 
 
 def _registers(typing: Any, rows: Any, columns: Any, dtype: Any) -> Any:

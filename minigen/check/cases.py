@@ -21,6 +21,7 @@ from .case import SMALL, Case, LossCase, Sizes
 from .coupling_cases import COUPLING_CASES
 from .diffusion_cases import DIFFUSION_CASES
 from .energy_cases import ENERGY_CASES
+from .finish_cases import FINISH_CASES
 from .flow_cases import FLOW_CASES
 from .image_cases import IMAGE_CASES
 from .layer_cases import LAYER_CASES
@@ -31,6 +32,7 @@ from .sequence_cases import SEQUENCE_CASES
 ABSTRACT = (Layer, Composite, Bijection, Elementwise, Convolution, LinearMap, Rearrangement, Transform)
 CASES = (
     *LAYER_CASES,
+    *FINISH_CASES,
     *IMAGE_CASES,
     *COUPLING_CASES,
     *DIFFUSION_CASES,

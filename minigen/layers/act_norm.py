@@ -27,8 +27,8 @@ from ..random import Key
 from . import initialisers
 from .bijection import Bijection
 from .coupling import zeros_for_none
+from .finish import rows
 from .layer import Weights
-from .linear import rows
 from .vector import Spec
 
 EPS = 1e-6  # added to the variance of the first batch: a channel that is constant gets a gain of 1000

@@ -1,14 +1,16 @@
 """BatchNorm: every channel standardised over batch and pixels, then scaled and shifted (Ioffe and Szegedy 2015).
 
-    y = gain xhat + b,   xhat = (x - mean) r,   r = 1 / sqrt(var + eps)
+    y = f(u),   u = gain xhat + b,   xhat = (x - mean) r,   r = 1 / sqrt(var + eps)
 
-backward, with sums over all values of a channel:
-    dgain = sum dy xhat     db = sum dy
-    in training, mean and var are the batch's and depend on x: dx = J (dy gain), J as in standardise.py. The gain is constant
-        where J takes its means, so they are the two sums again: dx = gain r (dy - (db + xhat dgain) / R)
-    in evaluation, mean and var are running estimates, constants: dx = gain r dy
+f is an activation, or nothing. backward, with du = dy f'(u) and sums over all values of a channel:
+    dgain = sum du xhat     db = sum du
+    in training, mean and var are the batch's and depend on x: dx = J (du gain), J as in standardise.py. The gain is constant
+        where J takes its means, so they are the two sums again: dx = gain r (du - (db + xhat dgain) / R)
+    in evaluation, mean and var are running estimates, constants: dx = gain r du
 
 Two functions with two gradients: a cache remembers which of them made it.
+
+The passes over memory that this takes, with f in them, are kernels/normalise.
 
 C channels, R = N H W the values in a channel; "..." any number of leading axes.
 """
@@ -18,17 +20,19 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..backend import Array, Shape, real_dtype, zeros
+from ..kernels import normalise
 from ..random import Key
 from . import initialisers
+from .elementwise import Elementwise
 from .layer import Layer, Weights
-from .standardise import Standardised, project_dot, standardise, standardise_dot
+from .standardise import Standardised, after, project_dot, standardise_dot
 from .vector import Spec
 
 
 class BatchNormCache(NamedTuple):
-    s: Standardised  # xhat (..., C), r (1, ..., 1, C)
+    s: Standardised  # xhat (..., C), r (1, C)
     w: Weights | None  # gain (C,), b (C,)
-    batch: tuple[Array, Array] | None  # mean and var (1, ..., 1, C) of the batch; None in evaluation
+    batch: tuple[Array, Array] | None  # mean and var (1, C) of the batch; None in evaluation
 
 
 class BatchNorm(Layer):
@@ -36,14 +40,18 @@ class BatchNorm(Layer):
 
     In training, `commit` moves the running estimates, running += momentum (batch - running), one call after the other. As in
     PyTorch, xhat is made with the biased variance (a mean over R) and the running estimate takes the unbiased one (R - 1).
-    Raises ValueError where x does not have C channels, and in training where a channel has fewer than two values.
+    The activation is a (leaky) ReLU or a SiLU, and spares a layer of its own, with one pass over memory less each way. Raises
+    ValueError on another one, where x does not have C channels, and in training where a channel has fewer than two values.
     """
 
     mixes_batch = True
 
-    def __init__(self, channels: int, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
+    def __init__(
+        self, channels: int, *, activation: Elementwise | None = None, momentum: float = 0.1, eps: float = 1e-5
+    ) -> None:
         super().__init__(gain=Spec((channels,), initialisers.ones), b=Spec((channels,), initialisers.zeros))
         self.channels, self.momentum, self.eps = channels, momentum, eps
+        self.activation, self.after = activation, after(self, activation)
 
     def begin_state(self, key: Key) -> None:
         super().begin_state(key)
@@ -54,48 +62,47 @@ class BatchNorm(Layer):
     def forward(self, x: Array, *, train: bool = False, key: Key | None = None) -> tuple[Array, BatchNormCache]:
         if x.shape[-1] != self.channels:
             raise ValueError(f"BatchNorm({self.channels}) got x of shape {x.shape}: its last axis must be {self.channels}")
-        w = self.weights()
+        w, values = self.weights(), x.reshape(1, -1, self.channels)  # (1, R, C)
         batch: tuple[Array, Array] | None = None
         if not train:
-            r = (self.state["var"] + self.eps) ** -0.5  # (C,)
-            s = Standardised((x - self.state["mean"]) * r, r)
+            mean, var = (self.state[name][None] for name in ("mean", "var"))  # (1, C) each
         elif x.size < 2 * self.channels:
             raise ValueError(
                 f"BatchNorm({self.channels}) in training got x of shape {x.shape}: a channel needs two values or more to have "
                 "a variance. Use a larger batch, or train=False"
             )
         else:
-            s, mean, var = standardise(x, _axes(x), self.eps)
-            batch = mean, var
-        y = s.xhat * w.gain
-        y += w.b
-        return y, BatchNormCache(s, w, batch)
+            batch = mean, var = normalise.moments(values)
+        r = (var + self.eps) ** -0.5  # (1, C)
+        xhat, y = normalise.scale(values, mean, r, w.gain, w.b, **self.after)
+        return y.reshape(x.shape), BatchNormCache(Standardised(xhat.reshape(x.shape), r), w, batch)
 
     def backward(self, dy: Array, cache: BatchNormCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
-        w, s, axes, learns = self.weights(cache), cache.s, _axes(dy), param_grads and self.learns
+        w, s, learns = self.weights(cache), cache.s, param_grads and self.learns
+        values = dy.reshape(1, -1, self.channels), s.xhat.reshape(1, -1, self.channels)  # (1, R, C) each
+        level = tilt = 0 * s.r  # (1, C) each
         if learns or (need_dx and cache.batch):
-            dgain, db = (dy * s.xhat).sum(axes), dy.sum(axes)  # (C,) each
+            level, tilt = normalise.sums(*values, w.gain, w.b, **self.after)
         if learns:
-            self.learn(w, gain=dgain, b=db)
+            self.learn(w, gain=tilt[0], b=level[0])
         if not need_dx:
             return None
-        if not cache.batch:
-            return dy * (w.gain * s.r)
-        R = dy.size // self.channels
-        dx = s.xhat * (dgain / -R)  # (..., C)
-        dx += dy
-        dx -= db / R
-        dx *= w.gain * s.r
-        return dx
+        straight = w.gain * s.r  # (1, C)
+        share = straight * (self.channels / dy.size if cache.batch else 0)
+        dx = normalise.gradient(*values, w.gain, w.b, straight, share * level, share * tilt, **self.after)
+        return dx.reshape(dy.shape)
 
     def jvp(self, x_dot: Array, cache: BatchNormCache, *, move_params: bool = False) -> tuple[Array, BatchNormCache]:
         w, s = self.weights(cache), cache.s
         w_dot = self.weights_dot(w, move_params)
         s_dot = standardise_dot(x_dot, s, _axes(x_dot)) if cache.batch else Standardised(x_dot * s.r, 0 * s.r)
-        y_dot = s_dot.xhat * w.gain
-        if w_dot:
-            y_dot += s.xhat * w_dot.gain + w_dot.b
+        u_dot = self._u_dot(w, w_dot, s, s_dot)
+        y_dot = u_dot if self.activation is None else self.activation.through(u_dot, s.xhat * w.gain + w.b)
         return y_dot, BatchNormCache(s_dot, w_dot, None)
+
+    def _u_dot(self, w: Weights, w_dot: Weights | None, s: Standardised, s_dot: Standardised) -> Array:
+        u_dot = s_dot.xhat * w.gain
+        return u_dot + s.xhat * w_dot.gain + w_dot.b if w_dot else u_dot
 
     def backward_jvp(
         self,
@@ -108,6 +115,10 @@ class BatchNorm(Layer):
         param_grads: bool = True,
     ) -> tuple[Array | None, Array | None]:
         w, w_dot, s, s_dot, axes = self.weights(cache), tangents.w, cache.s, tangents.s, _axes(dy)
+        if self.activation is not None:
+            u = s.xhat * w.gain + w.b
+            bent = self.activation.through_dot(dy, dy_dot, u, self._u_dot(w, w_dot, s, s_dot))
+            dy, dy_dot = self.activation.through(dy, u), bent  # type: ignore[assignment]  # du and du_dot
         if param_grads and self.learns:
             gain_dot = (dy_dot * s.xhat + dy * s_dot.xhat).sum(axes)
             self.learn_dot(

@@ -23,6 +23,7 @@ from ..kernels import conv2d
 from ..kernels.conv2d.geometry import Pair
 from ..random import Key
 from .conv2d import ConvCache, Convolution
+from .elementwise import Elementwise
 from .initialisers import fan_in_uniform, side_by_side
 from .tree import map_tree
 from .vector import Initialiser, Spec
@@ -55,6 +56,7 @@ class Conv1d(Convolution):
         causal: bool = False,
         groups: int = 1,
         bias: bool = True,
+        activation: Elementwise | None = None,
         initialiser: Initialiser = fan_in_uniform,
     ) -> None:
         if causal and padding:
@@ -62,7 +64,7 @@ class Conv1d(Convolution):
         conv2d.check_groups("Conv1d", groups, inputs, outputs)
         W = Spec((kernel, inputs // groups, outputs), side_by_side(initialiser, groups))
         at: dict[str, Pair] = {"stride": (1, stride), "padding": (0, padding), "dilation": (1, dilation)}
-        super().__init__(inputs, outputs, W, bias, **at, groups=groups)
+        super().__init__(inputs, outputs, W, bias, activation, **at, groups=groups)
         self.kernel, self.dilation, self.causal = kernel, dilation, causal
         self.stride, self.reach = stride, (kernel - 1) * dilation
 
@@ -143,4 +145,5 @@ class Conv1d(Convolution):
             y_t = conv2d.forward(np.stack(seen, 1)[:, None], w.W[None], groups=groups)[:, 0, 0]
         else:
             y_t = sum(x @ w.W[i] for i, x in enumerate(seen))
-        return y_t + w.b if self.bias else y_t
+        u_t = y_t + w.b if self.bias else y_t
+        return u_t if self.activation is None else self.activation.f(u_t)

@@ -21,6 +21,8 @@ from ..backend import Array, Shape
 from ..kernels import conv2d
 from ..kernels.conv2d.geometry import Pair, pair
 from ..random import Key
+from .elementwise import Elementwise
+from .finish import back, finish
 from .initialisers import fan_in_uniform, side_by_side, zeros
 from .layer import Layer, Weights
 from .vector import Initialiser, Spec
@@ -29,19 +31,22 @@ from .vector import Initialiser, Spec
 class ConvCache(NamedTuple):
     x: Array  # (N, H, W, C)
     w: Weights | None  # W (kh, kw, C / G, M) or, transposed, (kh, kw, M / G, C); b (M,)
+    u: Any  # (N, Ho, Wo, M): with an activation, what the way back needs (finish.py)
 
 
 class Convolution(Layer):
-    """What both have in common: the four passes of y = product(x, W) + b, from the three products."""
+    """What both have in common: the four passes of y = f(product(x, W) + b), from the three products."""
 
     takes_still = True
 
-    def __init__(self, inputs: int, outputs: int, W: Spec, bias: bool, **at: int | Pair) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, W: Spec, bias: bool, activation: Elementwise | None = None, **at: int | Pair
+    ) -> None:
         specs = {"W": W}
         if bias:
             specs["b"] = Spec((outputs,), zeros)
         super().__init__(**specs)
-        self.inputs, self.outputs, self.bias = inputs, outputs, bias
+        self.inputs, self.outputs, self.bias, self.activation = inputs, outputs, bias, activation
         self.at: dict[str, Any] = at  # stride, padding, dilation and groups, for the kernels
 
     def product(self, x: Array, W: Array) -> Array:
@@ -63,28 +68,29 @@ class Convolution(Layer):
                 f"(N, H, W, {self.inputs}), channels last"
             )
         w = self.weights()
-        y = self.product(x, w.W)  # (N, Ho, Wo, M)
-        if self.bias:
-            y += w.b
-        return y, ConvCache(x, w)
+        y, u = finish(self.product(x, w.W), w.b if self.bias else None, self.activation)  # (N, Ho, Wo, M)
+        return y, ConvCache(x, w, u)
 
     def backward(self, dy: Array, cache: ConvCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
-        w, x = self.weights(cache), cache.x
-        if param_grads and self.learns:
-            self.learn(w, W=lambda **into: self.product_dW(x, dy, **into))
-            if self.bias:
-                self.learn(w, b=dy.sum((0, 1, 2)))
-        return self.product_dx(dy, w.W, x.shape) if need_dx else None
+        w, x, learns = self.weights(cache), cache.x, param_grads and self.learns
+        du, db = back(dy, cache.u, self.activation, sums=learns and self.bias)  # (N, Ho, Wo, M), (M,)
+        if learns:
+            self.learn(w, W=lambda **into: self.product_dW(x, du, **into))
+            if db is not None:
+                self.learn(w, b=db)
+        return self.product_dx(du, w.W, x.shape) if need_dx else None
 
     def jvp(self, x_dot: Array, cache: ConvCache, *, move_params: bool = False) -> tuple[Array, ConvCache]:
         w = self.weights(cache)
         w_dot = self.weights_dot(w, move_params)
-        y_dot = self.product(x_dot, w.W)
+        u_dot = self.product(x_dot, w.W)
         if w_dot:
-            y_dot += self.product(cache.x, w_dot.W)
+            u_dot += self.product(cache.x, w_dot.W)
             if self.bias:
-                y_dot += w_dot.b
-        return y_dot, ConvCache(x_dot, w_dot)
+                u_dot += w_dot.b
+        if self.activation is None:
+            return u_dot, ConvCache(x_dot, w_dot, None)
+        return self.activation.through(u_dot, cache.u), ConvCache(x_dot, w_dot, u_dot)
 
     def backward_jvp(
         self,
@@ -97,6 +103,11 @@ class Convolution(Layer):
         param_grads: bool = True,
     ) -> tuple[Array | None, Array | None]:
         w, w_dot, x = self.weights(cache), tangents.w, cache.x
+        if self.activation is not None:
+            dy, dy_dot = (
+                self.activation.through(dy, cache.u),
+                self.activation.through_dot(dy, dy_dot, cache.u, tangents.u),
+            )  # du and du_dot
         if param_grads and self.learns:
             dW_dot = self.product_dW(tangents.x, dy)
             if dy_dot is not None:
@@ -121,8 +132,9 @@ class Conv2d(Convolution):
     A cross-correlation, as in every deep learning library: the kernel is not turned around. `kernel`, `stride`, `padding` and
     `dilation` are one integer or a pair (vertical, horizontal). `padding="same"` keeps H and W: for odd kernels at stride 1.
     With `groups`, the channels are cut into so many runs, and every run of outputs sees its own run of inputs alone; as many
-    groups as inputs filter each channel by itself (depthwise). Raises ValueError where groups does not divide both counts, and
-    where x is not (N, H, W, inputs), or smaller than the kernel with its padding.
+    groups as inputs filter each channel by itself (depthwise). `activation` is applied to y, with one pass over memory less
+    each way than a layer of its own. Raises ValueError where groups does not divide both counts, and where x is not
+    (N, H, W, inputs), or smaller than the kernel with its padding.
     """
 
     def __init__(
@@ -136,13 +148,14 @@ class Conv2d(Convolution):
         dilation: int | Pair = 1,
         groups: int = 1,
         bias: bool = True,
+        activation: Elementwise | None = None,
         initialiser: Initialiser = fan_in_uniform,
     ) -> None:
         self.kernel, stride, dilation = pair("kernel", kernel, 1), pair("stride", stride, 1), pair("dilation", dilation, 1)
         padding = _same(self.kernel, stride, dilation, padding) if isinstance(padding, str) else pair("padding", padding, 0)
         conv2d.check_groups("Conv2d", groups, inputs, outputs)
         W = Spec((*self.kernel, inputs // groups, outputs), side_by_side(initialiser, groups))
-        super().__init__(inputs, outputs, W, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
+        super().__init__(inputs, outputs, W, bias, activation, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
     def product(self, x: Array, W: Array) -> Array:
         return conv2d.forward(x, W, **self.at)
@@ -179,6 +192,7 @@ class ConvTranspose2d(Convolution):
         dilation: int | Pair = 1,
         groups: int = 1,
         bias: bool = True,
+        activation: Elementwise | None = None,
         initialiser: Initialiser = fan_in_uniform,
     ) -> None:
         self.kernel, stride, dilation = pair("kernel", kernel, 1), pair("stride", stride, 1), pair("dilation", dilation, 1)
@@ -187,7 +201,7 @@ class ConvTranspose2d(Convolution):
             raise ValueError(f"ConvTranspose2d: output_padding {self.output_padding} must be smaller than stride {stride}")
         conv2d.check_groups("ConvTranspose2d", groups, inputs, outputs)
         W = Spec((*self.kernel, outputs // groups, inputs), side_by_side(initialiser, groups))
-        super().__init__(inputs, outputs, W, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
+        super().__init__(inputs, outputs, W, bias, activation, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
     def product(self, x: Array, W: Array) -> Array:
         return conv2d.input_gradient(x, W, self._y_shape(x), **self.at)

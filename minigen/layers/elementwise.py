@@ -4,17 +4,19 @@
     jvp           y_dot = f'(x) x_dot
     backward_jvp  dx_dot = dy_dot f'(x) + dy f''(x) x_dot
 
-So an activation is three lines: f, its slope f' and its curve f''. They are analytic except at the kinks, where they branch on
-the real part: the complex step then is exact for them too.
+So an activation is three lines: f, its slope f' and its curve f''. Those that networks use most have their f and f' in
+kernels/activation, which makes one pass over memory. They are analytic except at the kinks, where they branch on the real part:
+the complex step then is exact for them too.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..backend import Array
+from ..kernels import activation
 from ..random import Key
 from .layer import Layer
 
@@ -28,27 +30,35 @@ class Elementwise(Layer):
 
     streams = True
     takes_still = True
+    kind: str | None = None  # the name of f in kernels.activation, where it has a kernel
+    leak = 0.0  # of "leaky"
 
     def f(self, x: Array) -> Array:
         """f(x)."""
-        raise NotImplementedError
+        assert self.kind is not None
+        return activation.forward(self.kind, x, leak=self.leak)
 
     def slope(self, x: Array) -> Array:
         """f'(x)."""
-        raise NotImplementedError
+        assert self.kind is not None
+        return activation.slope(self.kind, x, self.leak)
 
     def curve(self, x: Array) -> Array | float:
         """f''(x); 0 for a function of straight pieces."""
         raise NotImplementedError
 
+    def through(self, d: Array, x: Array) -> Array:
+        """d f'(x): a gradient on its way back, or a tangent on its way there."""
+        return d * self.slope(x) if self.kind is None else activation.gradient(self.kind, d, x, leak=self.leak)
+
     def forward(self, x: Array, *, train: bool = False, key: Key | None = None) -> tuple[Array, ElementwiseCache]:
         return self.f(x), ElementwiseCache(x)
 
     def backward(self, dy: Array, cache: ElementwiseCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
-        return dy * self.slope(cache.x) if need_dx else None
+        return self.through(dy, cache.x) if need_dx else None
 
     def jvp(self, x_dot: Array, cache: ElementwiseCache, *, move_params: bool = False) -> tuple[Array, ElementwiseCache]:
-        return x_dot * self.slope(cache.x), ElementwiseCache(x_dot)
+        return self.through(x_dot, cache.x), ElementwiseCache(x_dot)
 
     def backward_jvp(
         self,
@@ -60,24 +70,22 @@ class Elementwise(Layer):
         need_dx: bool = True,
         param_grads: bool = True,
     ) -> tuple[Array | None, Array | None]:
-        if not need_dx:
-            return None, None
-        slope, curve = self.slope(cache.x), self.curve(cache.x)
-        dx, dx_dot = dy * slope, None if dy_dot is None else dy_dot * slope
-        if np.ndim(curve) or curve:  # where it is the number 0, of straight pieces, a sum of zeros is spared
-            bent = dy * curve * tangents.x
-            dx_dot = bent if dx_dot is None else dx_dot + bent
-        return dx, dx_dot
+        return (self.through(dy, cache.x), self.through_dot(dy, dy_dot, cache.x, tangents.x)) if need_dx else (None, None)
+
+    def through_dot(self, dy: Array, dy_dot: Array | None, x: Array, x_dot: Array) -> Array | None:
+        """d/dt of dy f'(x): dy_dot f'(x) + dy f''(x) x_dot. None, where nothing moves and f is straight."""
+        straight = None if dy_dot is None else self.through(dy_dot, x)
+        curve = self.curve(x)
+        if not np.ndim(curve) and not curve:  # the number 0, of straight pieces: a sum of zeros is spared
+            return straight
+        bent = dy * curve * x_dot
+        return bent if straight is None else straight + bent
 
 
 class ReLU(Elementwise):
     """max(x, 0)."""
 
-    def f(self, x: Array) -> Array:
-        return x * (x.real > 0)
-
-    def slope(self, x: Array) -> Array:
-        return (x.real > 0).astype(x.real.dtype)
+    kind = "leaky"
 
     def curve(self, x: Array) -> float:
         return 0.0
@@ -86,19 +94,11 @@ class ReLU(Elementwise):
 class LeakyReLU(Elementwise):
     """x where x > 0, else leak x."""
 
+    kind = "leaky"
+
     def __init__(self, leak: float = 0.2) -> None:
         super().__init__()
         self.leak = leak
-
-    def f(self, x: Array) -> Array:
-        return x * self.slope(x)
-
-    def slope(self, x: Array) -> Array:
-        above = (x.real > 0).astype(x.real.dtype)
-        slope = 1 - above  # arithmetic, not np.where, whose branches nobody can predict: ten times as fast
-        slope *= self.leak
-        slope += above
-        return slope
 
     def curve(self, x: Array) -> float:
         return 0.0
@@ -107,12 +107,7 @@ class LeakyReLU(Elementwise):
 class Tanh(Elementwise):
     """tanh x; slope 1 - y^2, curve -2 y (1 - y^2)."""
 
-    def f(self, x: Array) -> Array:
-        return np.tanh(x)
-
-    def slope(self, x: Array) -> Array:
-        y = np.tanh(x)
-        return 1 - y * y
+    kind = "tanh"
 
     def curve(self, x: Array) -> Array:
         y = np.tanh(x)
@@ -122,12 +117,7 @@ class Tanh(Elementwise):
 class Sigmoid(Elementwise):
     """s = 1 / (1 + e^-x); slope s (1 - s), curve s (1 - s) (1 - 2 s)."""
 
-    def f(self, x: Array) -> Array:
-        return sigmoid(x)
-
-    def slope(self, x: Array) -> Array:
-        s = sigmoid(x)
-        return s * (1 - s)
+    kind = "sigmoid"
 
     def curve(self, x: Array) -> Array:
         s = sigmoid(x)
@@ -137,12 +127,7 @@ class Sigmoid(Elementwise):
 class SiLU(Elementwise):
     """x s(x), with s the sigmoid (Elfwing et al. 2018); slope s + x s', curve 2 s' + x s''."""
 
-    def f(self, x: Array) -> Array:
-        return x * sigmoid(x)
-
-    def slope(self, x: Array) -> Array:
-        s = sigmoid(x)
-        return s + x * s * (1 - s)
+    kind = "silu"
 
     def curve(self, x: Array) -> Array:
         s = sigmoid(x)
@@ -164,9 +149,8 @@ class Softplus(Elementwise):
 
 
 def sigmoid(x: Array) -> Array:
-    """1 / (1 + e^-x) as (1 + tanh(x / 2)) / 2, which never overflows."""
-    y: Any = 0.5 * (1 + np.tanh(0.5 * x))
-    return y
+    """1 / (1 + e^-x), which never overflows."""
+    return activation.forward("sigmoid", x)
 
 
 def softplus(x: Array) -> Array:

@@ -18,9 +18,9 @@ import numpy as np
 from ..backend import Array, Shape, device_of, zeros
 from ..kernels.matmul import matmul
 from ..random import Key
+from .finish import rows
 from .initialisers import normal
 from .layer import Layer, Weights
-from .linear import rows
 from .vector import Initialiser, Spec
 
 

@@ -1,12 +1,17 @@
 """GroupNorm and InstanceNorm: each row's channels standardised in groups, over all positions of the row (Wu and He 2018).
 
-    y = gain xhat + b,   xhat = (x - mean) / sqrt(var + eps), mean and var over the positions and channels of a group
+    y = f(u),  u = gain xhat + b,  xhat = (x - mean) r,  r = 1 / sqrt(var + eps), mean and var over the P positions and the K
+                                                                               channels of a group; f an activation, or nothing
 
-    backward      dgain = sum over rows and positions of dy xhat,   db = sum of dy,   dx = J (dy gain)
+backward, with du = dy f'(u), s_nc = sum over positions of du and t_nc = the same of du xhat:
 
-J is the one of standardise.py. No rows are mixed, so training and evaluation are the same, and a batch of one row is as good as
-any. A mean is taken over the positions first, as a product with a row of ones, and over the K channels of what is left: a sum
-over (P, K) of (N, P, G, K) at once goes through memory K numbers at a time, and took ten times as long.
+    dgain_c = sum_n t_nc     db_c = sum_n s_nc     dx = J (du gain) = r (du gain - mean(du gain) - xhat mean(du gain xhat))
+
+J is the one of standardise.py, and its means over a group are of the same sums: mean(du gain) = sum over its channels of
+gain_c s_nc / (P K). No rows are mixed, so training and evaluation are the same, and a batch of one row is as good as any.
+
+The passes over memory are kernels/normalise, whose statistics belong to every channel. A group joins those of its channels:
+var = mean over them of var_c + (mean_c - mean)^2.
 
 N batch, C channels, P positions (H W of an image, T of a sequence), G groups, K = C / G channels of a group.
 """
@@ -19,10 +24,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ..backend import Array, empty
+from ..kernels import normalise
 from ..random import Key
 from . import initialisers
+from .elementwise import Elementwise
 from .layer import Layer, Weights
-from .standardise import Standardised, project, project_dot, standardise, standardise_dot
+from .standardise import Standardised, after, project_dot, standardise_dot
 from .vector import Spec
 
 
@@ -34,15 +41,17 @@ class GroupNormCache(NamedTuple):
 class GroupNorm(Layer):
     """(N, ..., C) -> (N, ..., C), mean 0 and variance 1 in every row and group of neighbouring channels, times gain, plus b.
 
-    The variance is the biased one, a mean. Raises ValueError where the groups do not divide the channels, where x does not have
-    C channels, and where a group is a single number, which standardised is always 0.
+    The variance is the biased one, a mean. The activation is a (leaky) ReLU or a SiLU, and spares a layer of its own, with one
+    pass over memory less each way. Raises ValueError on another one, where the groups do not divide the channels, where x does
+    not have C channels, and where a group is a single number, which standardised is always 0.
     """
 
-    def __init__(self, groups: int, channels: int, *, eps: float = 1e-5) -> None:
+    def __init__(self, groups: int, channels: int, *, activation: Elementwise | None = None, eps: float = 1e-5) -> None:
         if groups < 1 or channels % groups:
             raise ValueError(f"{type(self).__name__}: {groups} groups do not divide {channels} channels evenly")
         super().__init__(gain=Spec((channels,), initialisers.ones), b=Spec((channels,), initialisers.zeros))
         self.groups, self.channels, self.eps = groups, channels, eps
+        self.activation, self.after = activation, after(self, activation)
 
     def flat(self, x: Array) -> Array:
         """(N, ..., C) -> (N, P, C)."""
@@ -59,25 +68,41 @@ class GroupNorm(Layer):
             raise ValueError(f"{self} got x of shape {x.shape}: it takes (N, ..., {self.channels})")
         if math.prod(x.shape[1:]) <= self.groups:
             raise ValueError(f"{self} got x of shape {x.shape}: a group of one number has no deviation: use fewer groups")
-        w = self.weights()
-        s, _, _ = standardise(self.flat(x), self.mean, self.eps)
-        return s.xhat.reshape(x.shape) * w.gain + w.b, GroupNormCache(s, w)
+        w, values = self.weights(), self.flat(x)  # (N, P, C)
+        mean_c, var_c = normalise.moments(values)  # (N, C) each
+        mean = self.over_groups(mean_c)  # (N, C), the same for all channels of a group
+        apart = mean_c - mean
+        r = (self.over_groups(var_c + apart * apart) + self.eps) ** -0.5
+        xhat, y = normalise.scale(values, mean, r, w.gain, w.b, **self.after)
+        return y.reshape(x.shape), GroupNormCache(Standardised(xhat, r[:, None]), w)
+
+    def over_groups(self, u: Array) -> Array:
+        """The mean over every group's channels, beside each of them: (N, C) -> (N, C)."""
+        means = u.reshape(len(u), self.groups, -1).mean(2)  # (N, G)
+        return np.repeat(means, self.channels // self.groups, 1)
 
     def backward(self, dy: Array, cache: GroupNormCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
-        w, s = self.weights(cache), cache.s
+        w, s, values = self.weights(cache), cache.s, (self.flat(dy), cache.s.xhat)  # (N, P, C) each
+        level, tilt = normalise.sums(*values, w.gain, w.b, **self.after)  # s and t, (N, C) each
         if param_grads and self.learns:
-            u = self.flat(dy)
-            self.learn(w, gain=sums(u * s.xhat).sum((0, 1)), b=sums(u).sum((0, 1)))
-        return project(self.flat(dy * w.gain), s, self.mean).reshape(dy.shape) if need_dx else None
+            self.learn(w, gain=tilt.sum(0), b=level.sum(0))
+        if not need_dx:
+            return None
+        r, P = s.r[:, 0], values[0].shape[1]  # (N, C)
+        means = (r * self.over_groups(w.gain * total) / P for total in (level, tilt))
+        return normalise.gradient(*values, w.gain, w.b, w.gain * r, *means, **self.after).reshape(dy.shape)
 
     def jvp(self, x_dot: Array, cache: GroupNormCache, *, move_params: bool = False) -> tuple[Array, GroupNormCache]:
         w, s = self.weights(cache), cache.s
         w_dot = self.weights_dot(w, move_params)
         s_dot = standardise_dot(self.flat(x_dot), s, self.mean)
-        y_dot = s_dot.xhat.reshape(x_dot.shape) * w.gain
-        if w_dot:
-            y_dot += s.xhat.reshape(x_dot.shape) * w_dot.gain + w_dot.b
-        return y_dot, GroupNormCache(s_dot, w_dot)
+        u_dot = self._u_dot(w, w_dot, s, s_dot)
+        y_dot = u_dot if self.activation is None else self.activation.through(u_dot, s.xhat * w.gain + w.b)
+        return y_dot.reshape(x_dot.shape), GroupNormCache(s_dot, w_dot)
+
+    def _u_dot(self, w: Weights, w_dot: Weights | None, s: Standardised, s_dot: Standardised) -> Array:
+        u_dot = s_dot.xhat * w.gain  # (N, P, C)
+        return u_dot + s.xhat * w_dot.gain + w_dot.b if w_dot else u_dot
 
     def backward_jvp(
         self,
@@ -90,18 +115,22 @@ class GroupNorm(Layer):
         param_grads: bool = True,
     ) -> tuple[Array | None, Array | None]:
         w, w_dot, s, s_dot = self.weights(cache), tangents.w, cache.s, tangents.s
+        shape, du, du_dot = dy.shape, self.flat(dy), self.flat(dy_dot)
+        if self.activation is not None:
+            u = s.xhat * w.gain + w.b
+            bent = self.activation.through_dot(du, du_dot, u, self._u_dot(w, w_dot, s, s_dot))
+            du, du_dot = self.activation.through(du, u), bent  # type: ignore[assignment]
         if param_grads and self.learns:
-            u, u_dot = self.flat(dy), self.flat(dy_dot)
-            gain_dot = sums(u_dot * s.xhat + u * s_dot.xhat).sum((0, 1))
-            self.learn_dot(w, w_dot, gain=(lambda: sums(self.flat(dy) * s.xhat).sum((0, 1)), gain_dot))
-            self.learn_dot(w, w_dot, b=(lambda: sums(self.flat(dy)).sum((0, 1)), sums(u_dot).sum((0, 1))))
+            gain_dot = sums(du_dot * s.xhat + du * s_dot.xhat).sum((0, 1))
+            self.learn_dot(w, w_dot, gain=(lambda: sums(du * s.xhat).sum((0, 1)), gain_dot))
+            self.learn_dot(w, w_dot, b=(lambda: sums(du).sum((0, 1)), sums(du_dot).sum((0, 1))))
         if not need_dx:
             return None, None
-        u, u_dot = dy * w.gain, dy_dot * w.gain  # dxhat (N, ..., C) and its tangent
+        v, v_dot = du * w.gain, du_dot * w.gain  # dxhat (N, P, C) and its tangent
         if w_dot:
-            u_dot += dy * w_dot.gain
-        dx, dx_dot = project_dot(self.flat(u), self.flat(u_dot), s, s_dot, self.mean)
-        return dx.reshape(dy.shape), dx_dot.reshape(dy.shape)
+            v_dot += du * w_dot.gain
+        dx, dx_dot = project_dot(v, v_dot, s, s_dot, self.mean)
+        return dx.reshape(shape), dx_dot.reshape(shape)
 
     def __repr__(self) -> str:
         return f"GroupNorm({self.groups}, {self.channels})"
@@ -120,8 +149,8 @@ class InstanceNorm(GroupNorm):
     Raises ValueError as GroupNorm does: x needs at least two positions.
     """
 
-    def __init__(self, channels: int, *, eps: float = 1e-5) -> None:
-        super().__init__(channels, channels, eps=eps)
+    def __init__(self, channels: int, *, activation: Elementwise | None = None, eps: float = 1e-5) -> None:
+        super().__init__(channels, channels, activation=activation, eps=eps)
 
     def __repr__(self) -> str:
         return f"InstanceNorm({self.channels})"

@@ -34,8 +34,8 @@ from . import initialisers
 from .act_norm import check_channels, on_every_row, positions
 from .bijection import Bijection
 from .coupling import zeros_for_none
+from .finish import rows
 from .layer import Weights
-from .linear import rows
 from .vector import Spec
 
 

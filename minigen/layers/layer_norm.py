@@ -14,8 +14,8 @@ from typing import NamedTuple
 from ..backend import Array
 from ..random import Key
 from . import initialisers
+from .finish import rows
 from .layer import Layer, Weights
-from .linear import rows
 from .standardise import Standardised, project, project_dot, standardise, standardise_dot
 from .vector import Spec
 

@@ -1,4 +1,4 @@
-"""Linear: y = x W + b. The shortest layer, and the pattern for all the others.
+"""Linear: y = x W + b, and an activation behind it if wanted. The pattern for all layers with parameters.
 
 N batch, D inputs, M outputs; "..." any number of leading axes.
 
@@ -6,16 +6,19 @@ backward, from dy = dL/dy, with sums over the rows n of x:
     dx_nd = sum_m dy_nm W_dm            dx = dy W'
     dW_dm = sum_n x_nd dy_nm            dW = x' dy
     db_m  = sum_n dy_nm
+With an activation, y = f(u) and u is what y was: dy is first taken through f (finish.py), and du stands in its place.
 backward_jvp is the product rule on these three lines. Derived in lessons/00_gradients_by_hand.py.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..backend import Array
 from ..kernels.matmul import matmul
 from ..random import Key
+from .elementwise import Elementwise
+from .finish import back, finish, rows
 from .initialisers import fan_in_uniform, zeros
 from .layer import Layer, Weights
 from .vector import Initialiser, Spec
@@ -24,11 +27,13 @@ from .vector import Initialiser, Spec
 class LinearCache(NamedTuple):
     x: Array  # (..., D)
     w: Weights | None  # W (D, M), b (M,)
+    u: Any  # (..., M): with an activation, what the way back needs (finish.py)
 
 
 class Linear(Layer):
-    """(..., D) -> (..., M), y = x W + b.
+    """(..., D) -> (..., M), y = f(x W + b), where f is `activation`, or nothing.
 
+    Linear(D, M, activation=ReLU()) computes what Linear and ReLU do one after the other, with one pass over y less each way.
     `bias=False` leaves b out, as before a normalisation, where its gradient would be zero. Raises ValueError where x does not
     have D columns.
     """
@@ -36,12 +41,20 @@ class Linear(Layer):
     streams = True
     takes_still = True
 
-    def __init__(self, inputs: int, outputs: int, *, bias: bool = True, initialiser: Initialiser = fan_in_uniform) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        bias: bool = True,
+        activation: Elementwise | None = None,
+        initialiser: Initialiser = fan_in_uniform,
+    ) -> None:
         specs = {"W": Spec((inputs, outputs), initialiser)}
         if bias:
             specs["b"] = Spec((outputs,), zeros)
         super().__init__(**specs)
-        self.inputs, self.outputs, self.bias = inputs, outputs, bias
+        self.inputs, self.outputs, self.bias, self.activation = inputs, outputs, bias, activation
 
     def forward(self, x: Array, *, train: bool = False, key: Key | None = None) -> tuple[Array, LinearCache]:
         if x.shape[-1] != self.inputs:
@@ -49,28 +62,30 @@ class Linear(Layer):
                 f"Linear({self.inputs}, {self.outputs}) got x of shape {x.shape}: its last axis must be {self.inputs}"
             )
         w = self.weights()
-        y = self._product(x, w.W)  # (..., M)
-        if self.bias:
-            y += w.b
-        return y, LinearCache(x, w)
+        y, u = finish(self._product(x, w.W), w.b if self.bias else None, self.activation)  # (..., M)
+        return y, LinearCache(x, w, u)
 
     def backward(self, dy: Array, cache: LinearCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
         w = self.weights(cache)
-        if param_grads and self.learns:
-            self.learn(w, W=lambda **into: matmul(rows(cache.x), rows(dy), transpose_a=True, **into))
-            if self.bias:
-                self.learn(w, b=rows(dy).sum(0))
-        return self._product(dy, w.W, transpose=True) if need_dx else None
+        learns = param_grads and self.learns
+        du, db = back(dy, cache.u, self.activation, sums=learns and self.bias)  # (..., M), (M,)
+        if learns:
+            self.learn(w, W=lambda **into: matmul(rows(cache.x), rows(du), transpose_a=True, **into))
+            if db is not None:
+                self.learn(w, b=db)
+        return self._product(du, w.W, transpose=True) if need_dx else None
 
     def jvp(self, x_dot: Array, cache: LinearCache, *, move_params: bool = False) -> tuple[Array, LinearCache]:
         w = self.weights(cache)
         w_dot = self.weights_dot(w, move_params)
-        y_dot = self._product(x_dot, w.W)
+        u_dot = self._product(x_dot, w.W)
         if w_dot:
-            y_dot += self._product(cache.x, w_dot.W)
+            u_dot += self._product(cache.x, w_dot.W)
             if self.bias:
-                y_dot += w_dot.b
-        return y_dot, LinearCache(x_dot, w_dot)
+                u_dot += w_dot.b
+        if self.activation is None:
+            return u_dot, LinearCache(x_dot, w_dot, None)
+        return self.activation.through(u_dot, cache.u), LinearCache(x_dot, w_dot, u_dot)
 
     def backward_jvp(
         self,
@@ -83,6 +98,11 @@ class Linear(Layer):
         param_grads: bool = True,
     ) -> tuple[Array | None, Array | None]:
         w, w_dot = self.weights(cache), tangents.w
+        if self.activation is not None:
+            dy, dy_dot = (
+                self.activation.through(dy, cache.u),
+                self.activation.through_dot(dy, dy_dot, cache.u, tangents.u),
+            )  # du and du_dot
         if param_grads and self.learns:
             x, x_dot = rows(cache.x), rows(tangents.x)
             dW_dot = matmul(x_dot, rows(dy), transpose_a=True)
@@ -101,14 +121,10 @@ class Linear(Layer):
 
     def advance(self, x_t: Array, memory: None) -> Array:
         w = self.weights()  # a few rows at a time: there is nothing to gain from a kernel, and a cache has no use
-        return x_t @ w.W + w.b if self.bias else x_t @ w.W
+        u = x_t @ w.W + w.b if self.bias else x_t @ w.W
+        return u if self.activation is None else self.activation.f(u)
 
     @staticmethod
     def _product(x: Array, W: Array, transpose: bool = False) -> Array:
         y = matmul(rows(x), W, transpose_b=transpose)
         return y.reshape(*x.shape[:-1], y.shape[-1])
-
-
-def rows(x: Array) -> Array:
-    """(..., D) -> (rows, D)."""
-    return x.reshape(-1, x.shape[-1])

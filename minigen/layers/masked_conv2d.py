@@ -34,6 +34,7 @@ from ..backend import Array, Shape, zeros
 from ..kernels import masked_conv2d
 from ..kernels.masked_conv2d import Taps
 from .conv2d import Convolution
+from .elementwise import Elementwise
 from .initialisers import fan_in_uniform
 from .vector import Initialiser, Spec
 
@@ -85,11 +86,18 @@ class MaskedConv2d(Convolution):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, taps: Taps, *, bias: bool = True, initialiser: Initialiser = fan_in_uniform
+        self,
+        inputs: int,
+        outputs: int,
+        taps: Taps,
+        *,
+        bias: bool = True,
+        activation: Elementwise | None = None,
+        initialiser: Initialiser = fan_in_uniform,
     ) -> None:
         if not taps or len(set(taps)) < len(taps):
             raise ValueError(f"MaskedConv2d({inputs}, {outputs}) got taps {taps}: at least one, and each once")
-        super().__init__(inputs, outputs, Spec((len(taps), inputs, outputs), initialiser), bias)
+        super().__init__(inputs, outputs, Spec((len(taps), inputs, outputs), initialiser), bias, activation)
         self.taps: Taps = tuple(sorted(taps))  # in raster order: the rows above come first
         columns = [0, *(s for _, s in taps)]
         self.up, self.left, self.right = max(0, -self.taps[0][0]), -min(columns), max(columns)
@@ -116,7 +124,8 @@ class MaskedConv2d(Convolution):
         return Strip(batch, width, late=last[0] < 0 or (width is not None and last < (0, 0)))
 
     def advance(self, x_t: Array, memory: Strip) -> Array:
-        return self._row(x_t, memory) if memory.width is None else self._pixel(x_t, memory, memory.width)
+        u = self._row(x_t, memory) if memory.width is None else self._pixel(x_t, memory, memory.width)
+        return u if self.activation is None else self.activation.f(u)
 
     def _row(self, x_t: Array, memory: Strip) -> Array:
         """x_t (N, W, C) -> y_t (N, W, M)."""

@@ -15,11 +15,26 @@ Group norm has a function of its own for them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from ..backend import Array, Shape
+from ..kernels import normalise
+from .elementwise import Elementwise
+from .layer import Layer
 
 Over: TypeAlias = Shape | Callable[[Array], Array]  # the axes of the means, or u -> its means, in a shape that meets every u
+
+
+def after(layer: Layer, activation: Elementwise | None) -> dict[str, Any]:
+    """The activation after a normalisation, as kernels.normalise takes it. ValueError on one that is not in its passes."""
+    if activation is None:
+        return {"kind": "leaky", "leak": 1.0}
+    if activation.kind not in normalise.KINDS:
+        raise ValueError(
+            f"{type(layer).__name__}: activation={type(activation).__name__} is not made in a normalisation's passes, which "
+            "know ReLU, LeakyReLU and SiLU: make it a layer of its own, after this one"
+        )
+    return {"kind": activation.kind, "leak": activation.leak}
 
 
 class Standardised(NamedTuple):

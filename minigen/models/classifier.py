@@ -109,14 +109,11 @@ class Classifier(Model):
         self.shape, self.classes = shape, classes
         trunk = Sequential(
             shift=RandomShift(shift),
-            conv1=Conv2d(C, width, 3, padding=1),  # (N, H, W, width)
-            relu1=ReLU(),
-            conv2=Conv2d(width, 2 * width, 3, stride=2, padding=1),  # (N, H/2, W/2, 2 width)
-            relu2=ReLU(),
+            conv1=Conv2d(C, width, 3, padding=1, activation=ReLU()),  # (N, H, W, width)
+            conv2=Conv2d(width, 2 * width, 3, stride=2, padding=1, activation=ReLU()),  # (N, H/2, W/2, 2 width)
             pool=MaxPool2d(2),  # (N, H/4, W/4, 2 width)
             flat=Flatten(),
-            dense=Linear(H // 4 * (W // 4) * 2 * width, features),  # (N, F)
-            relu3=ReLU(),
+            dense=Linear(H // 4 * (W // 4) * 2 * width, features, activation=ReLU()),  # (N, F)
         )
         head = Sequential(dropout=Dropout(dropout), out=Linear(features, classes))
         super().__init__(key, dtype, trunk=trunk, head=head)

@@ -30,11 +30,9 @@ class ConditionalGenerator(Composite):
         self.net = Sequential(
             dense=Linear(latents + width, H // 4 * (W // 4) * 128, bias=False),
             shape=Reshape(H // 4, W // 4, 128),
-            norm0=BatchNorm(128),
-            relu0=ReLU(),
+            norm0=BatchNorm(128, activation=ReLU()),
             conv1=ConvTranspose2d(128, 64, 4, stride=2, padding=1, bias=False),  # (N, H/2, W/2, 64)
-            norm1=BatchNorm(64),
-            relu1=ReLU(),
+            norm1=BatchNorm(64, activation=ReLU()),
             conv2=ConvTranspose2d(64, C, 4, stride=2, padding=1),  # (N, H, W, C)
             tanh=Tanh(),
         )
@@ -51,11 +49,9 @@ class ConditionalGenerator(Composite):
 def trunk(channels: int, shape: tuple[int, int, int]) -> Sequential:
     """(N, H, W, channels) -> (N, F): what D looks with."""
     return Sequential(
-        conv1=Conv2d(channels, 64, 4, stride=2, padding=1),  # (N, H/2, W/2, 64)
-        leaky1=LeakyReLU(0.2),
+        conv1=Conv2d(channels, 64, 4, stride=2, padding=1, activation=LeakyReLU(0.2)),  # (N, H/2, W/2, 64)
         conv2=Conv2d(64, 128, 4, stride=2, padding=1, bias=False),  # (N, H/4, W/4, 128)
-        norm2=BatchNorm(128),
-        leaky2=LeakyReLU(0.2),
+        norm2=BatchNorm(128, activation=LeakyReLU(0.2)),
         flat=Flatten(),
     )
 

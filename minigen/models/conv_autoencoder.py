@@ -47,19 +47,15 @@ class ConvAutoencoder(Autoencoder):
         H, W, C = self.shape
         h, w, deep = H // 4, W // 4, 2 * self.hidden
         encoder = Sequential(
-            conv1=Conv2d(C, self.hidden, 4, stride=2, padding=1),  # (N, H/2, W/2, hidden)
-            leaky1=LeakyReLU(0.2),
-            conv2=Conv2d(self.hidden, deep, 4, stride=2, padding=1),  # (N, H/4, W/4, deep)
-            leaky2=LeakyReLU(0.2),
+            conv1=Conv2d(C, self.hidden, 4, stride=2, padding=1, activation=LeakyReLU(0.2)),  # (N, H/2, W/2, hidden)
+            conv2=Conv2d(self.hidden, deep, 4, stride=2, padding=1, activation=LeakyReLU(0.2)),  # (N, H/4, W/4, deep)
             flat=Flatten(),
             code=Linear(h * w * deep, self.codes),
         )
         decoder = Sequential(
-            dense=Linear(self.codes, h * w * deep),
-            leaky1=LeakyReLU(0.2),
+            dense=Linear(self.codes, h * w * deep, activation=LeakyReLU(0.2)),
             shape=Reshape(h, w, deep),
-            conv1=ConvTranspose2d(deep, self.hidden, 4, stride=2, padding=1),
-            leaky2=LeakyReLU(0.2),
+            conv1=ConvTranspose2d(deep, self.hidden, 4, stride=2, padding=1, activation=LeakyReLU(0.2)),
             conv2=ConvTranspose2d(self.hidden, C, 4, stride=2, padding=1),
             sigmoid=Sigmoid(),
         )

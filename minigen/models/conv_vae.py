@@ -47,18 +47,14 @@ class ConvVAE(VAE):
         h, w, deep = H // 4, W // 4, 2 * hidden
         width = h * w * deep
         trunk = Sequential(
-            conv1=Conv2d(C, hidden, 4, stride=2, padding=1),  # (N, H/2, W/2, hidden)
-            relu1=ReLU(),
-            conv2=Conv2d(hidden, deep, 4, stride=2, padding=1),  # (N, H/4, W/4, deep)
-            relu2=ReLU(),
+            conv1=Conv2d(C, hidden, 4, stride=2, padding=1, activation=ReLU()),  # (N, H/2, W/2, hidden)
+            conv2=Conv2d(hidden, deep, 4, stride=2, padding=1, activation=ReLU()),  # (N, H/4, W/4, deep)
             flat=Flatten(),
         )
         decoder = Sequential(
-            dense=Linear(latents, width),
-            relu0=ReLU(),
+            dense=Linear(latents, width, activation=ReLU()),
             shape=Reshape(h, w, deep),
-            conv1=ConvTranspose2d(deep, hidden, 4, stride=2, padding=1),
-            relu1=ReLU(),
+            conv1=ConvTranspose2d(deep, hidden, 4, stride=2, padding=1, activation=ReLU()),
             conv2=ConvTranspose2d(hidden, C, 4, stride=2, padding=1),
         )
         return Encoder(trunk, width, latents), decoder

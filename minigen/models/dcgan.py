@@ -65,11 +65,9 @@ class DCGAN(GAN):
         return Sequential(
             dense=Linear(self.latents, H // 4 * (W // 4) * 2 * n, bias=False, initialiser=FIRST),
             shape=Reshape(H // 4, W // 4, 2 * n),
-            norm0=BatchNorm(2 * n),
-            relu0=ReLU(),
+            norm0=BatchNorm(2 * n, activation=ReLU()),
             conv1=ConvTranspose2d(2 * n, n, 4, stride=2, padding=1, bias=False, initialiser=FIRST),  # (N, H/2, W/2, n)
-            norm1=BatchNorm(n),
-            relu1=ReLU(),
+            norm1=BatchNorm(n, activation=ReLU()),
             conv2=ConvTranspose2d(n, C, 4, stride=2, padding=1, initialiser=FIRST),  # (N, H, W, C)
             tanh=Tanh(),
         )
@@ -77,11 +75,9 @@ class DCGAN(GAN):
     def make_features(self) -> tuple[Layer, int]:
         (H, W, C), n = quarterable(self.name, self.shape), self.width
         features = Sequential(
-            conv1=Conv2d(C, n, 4, stride=2, padding=1, initialiser=FIRST),  # (N, H/2, W/2, n)
-            leaky1=LeakyReLU(0.2),
+            conv1=Conv2d(C, n, 4, stride=2, padding=1, activation=LeakyReLU(0.2), initialiser=FIRST),  # (N, H/2, W/2, n)
             conv2=Conv2d(n, 2 * n, 4, stride=2, padding=1, bias=False, initialiser=FIRST),  # (N, H/4, W/4, 2n)
-            norm2=BatchNorm(2 * n),
-            leaky2=LeakyReLU(0.2),
+            norm2=BatchNorm(2 * n, activation=LeakyReLU(0.2)),
             flat=Flatten(),
         )
         return features, H // 4 * (W // 4) * 2 * n

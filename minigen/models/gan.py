@@ -195,7 +195,8 @@ class GAN(Model):
 
 def mlp(activation: type[ReLU] | type[LeakyReLU], *widths: int, **tail: Layer) -> Sequential:
     """Linear layers of these widths, each followed by the activation; then `tail`."""
-    layers: list[Layer] = []
-    for inputs, outputs in pairwise(widths):
-        layers += [Linear(inputs, outputs), activation(0.2) if activation is LeakyReLU else activation()]
-    return Sequential(*layers, **tail)
+    layers: dict[str, Layer] = {}
+    for i, (inputs, outputs) in enumerate(pairwise(widths)):
+        bend = activation(0.2) if activation is LeakyReLU else activation()
+        layers[str(2 * i)] = Linear(inputs, outputs, activation=bend)  # counting the activations too, as weights files do
+    return Sequential(**layers, **tail)

@@ -35,10 +35,8 @@ BOUND = 2.0  # a coupling scales by e^-2 to e^2
 def coupling_net(inputs: int, width: int, outputs: int) -> Sequential:
     """(N, H, W, inputs) -> (N, H, W, outputs): two hidden layers of ReLU units; zero at first."""
     return Sequential(
-        conv1=Conv2d(inputs, width, 3, padding="same", initialiser=he_normal),
-        relu1=ReLU(),
-        conv2=Conv2d(width, width, 1, initialiser=he_normal),
-        relu2=ReLU(),
+        conv1=Conv2d(inputs, width, 3, padding="same", activation=ReLU(), initialiser=he_normal),
+        conv2=Conv2d(width, width, 1, activation=ReLU(), initialiser=he_normal),
         out=Conv2d(width, outputs, 3, padding="same", initialiser=zeros),
     )
 

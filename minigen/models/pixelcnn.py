@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike
 
 from ..backend import Array, Shape
 from ..layers.composite import Residual, Sequential
-from ..layers.elementwise import ReLU
+from ..layers.elementwise import Elementwise, ReLU
 from ..layers.layer import Layer
 from ..layers.masked_conv2d import MaskedConv2d, raster
 from ..random import Key
@@ -65,9 +65,9 @@ class PixelCNN(RasterModel):
             if blocks == "residual":
                 hidden[f"block{l}"] = residual(width)
             else:
-                hidden |= {f"conv{l}": MaskedConv2d(width, width, raster("B", 3)), f"relu{l}": ReLU()}
-        first = {"first": MaskedConv2d(1, width, raster("A", 7)), "relu": ReLU()}
-        last = {"head": pointwise(width, width), "relu_head": ReLU(), "out": pointwise(width, pixels.logits)}
+                hidden[f"conv{l}"] = MaskedConv2d(width, width, raster("B", 3), activation=ReLU())
+        first = {"first": MaskedConv2d(1, width, raster("A", 7), activation=ReLU())}
+        last = {"head": pointwise(width, width, ReLU()), "out": pointwise(width, pixels.logits)}
         super().__init__(shape, key, dtype, Sequential(**first, **hidden, **last), pixels)
 
     def predictor(self, n: int, labels: Array | None) -> Predict:
@@ -75,9 +75,9 @@ class PixelCNN(RasterModel):
         return lambda images, i, j: self.net.advance(before(images, i, j), memory)
 
 
-def pointwise(inputs: int, outputs: int) -> MaskedConv2d:
+def pointwise(inputs: int, outputs: int, activation: Elementwise | None = None) -> MaskedConv2d:
     """A 1x1 convolution."""
-    return MaskedConv2d(inputs, outputs, raster("B", 1))
+    return MaskedConv2d(inputs, outputs, raster("B", 1), activation=activation)
 
 
 def residual(width: int) -> Residual:

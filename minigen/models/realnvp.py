@@ -97,13 +97,11 @@ class RealNVP(NormalizingFlow):
         """One coupling and its network."""
         transform = self.transform()
         kept, moved = (D - D // 2, D // 2) if flip else (D // 2, D - D // 2)
-        first = Linear(kept, hidden, initialiser=self.initialiser)
+        first = Linear(kept, hidden, activation=ReLU(), initialiser=self.initialiser)
         first.specs["b"] = Spec((hidden,), uniform(self.spread))
         net = Sequential(
             hidden1=first,
-            relu1=ReLU(),
-            hidden2=Linear(hidden, hidden, initialiser=self.initialiser),
-            relu2=ReLU(),
+            hidden2=Linear(hidden, hidden, activation=ReLU(), initialiser=self.initialiser),
             out=Linear(hidden, transform.planes * moved, initialiser=zeros),
         )
         return Coupling(net, transform, flip=flip)

@@ -47,7 +47,7 @@ def up(channels: int) -> Sequential:
 
 def norm_conv(inputs: int, outputs: int) -> Sequential:
     """Group norm, SiLU, convolution."""
-    return Sequential(norm=GroupNorm(GROUPS, inputs), silu=SiLU(), conv=conv(inputs, outputs))
+    return Sequential(norm=GroupNorm(GROUPS, inputs, activation=SiLU()), conv=conv(inputs, outputs))
 
 
 class Block(Composite):

@@ -146,8 +146,9 @@ class VAE(Model):
     def networks(self, shape: Shape, hidden: int, latents: int) -> tuple[Encoder, Sequential]:
         """The encoder (N, *shape) -> mu, logvar and the decoder (N, L) -> logits (N, *shape)."""
         pixels = math.prod(shape)
-        trunk = Sequential(flat=Flatten(), hidden=Linear(pixels, hidden), relu=ReLU())
-        decoder = Sequential(hidden=Linear(latents, hidden), relu=ReLU(), out=Linear(hidden, pixels), shape=Reshape(*shape))
+        trunk = Sequential(flat=Flatten(), hidden=Linear(pixels, hidden, activation=ReLU()))
+        of_latents = Linear(latents, hidden, activation=ReLU())
+        decoder = Sequential(hidden=of_latents, out=Linear(hidden, pixels), shape=Reshape(*shape))
         return Encoder(trunk, hidden, latents), decoder
 
     def start(self, rate: float, steps: int) -> None:

@@ -92,10 +92,8 @@ class WassersteinGAN(DCGAN):
             return mlp(LeakyReLU, *self.shape, self.hidden, self.hidden, self.hidden), self.hidden
         (H, W, C), n = quarterable(self.name, self.shape), self.width
         features = Sequential(
-            conv1=Conv2d(C, n, 4, stride=2, padding=1),  # (N, H/2, W/2, n)
-            leaky1=LeakyReLU(0.2),
-            conv2=Conv2d(n, 2 * n, 4, stride=2, padding=1),  # (N, H/4, W/4, 2n)
-            leaky2=LeakyReLU(0.2),
+            conv1=Conv2d(C, n, 4, stride=2, padding=1, activation=LeakyReLU(0.2)),  # (N, H/2, W/2, n)
+            conv2=Conv2d(n, 2 * n, 4, stride=2, padding=1, activation=LeakyReLU(0.2)),  # (N, H/4, W/4, 2n)
             flat=Flatten(),
         )
         return features, H // 4 * (W // 4) * 2 * n

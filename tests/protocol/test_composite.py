@@ -356,7 +356,7 @@ def test_streaming_keeps_a_memory_for_every_call():
 
     net = Sequential(Twice(), ReLU())
     memory = net.stream(2)
-    out = [net.advance(np.full((2, 1), t), memory)[0, 0] for t in range(1, 6)]
+    out = [net.advance(np.full((2, 1), float(t)), memory)[0, 0] for t in range(1, 6)]
     assert out == [1, 2, 13, 24, 35]
 
 

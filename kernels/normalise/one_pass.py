@@ -1,0 +1,207 @@
+"""The passes of a normalisation, each reading its values once. The formulas are in `definition.py`.
+
+Against the definition: NumPy goes through memory for every operation, some fifteen times for a normalisation with its
+activation and their gradients; here it is four times (moments, scale; sums, gradient), shared out over chunks of rows that
+stay in the nearest cache.
+
+The variance is a sum of squares of differences from the mean, and the mean is not known before the last value. So every chunk
+takes its own mean and its own squares while it lies in the cache, and chunks are joined in float64 (Chan, Golub and LeVeque
+1983): with n_i values in chunk i, m_i their mean and S_i their sum of squares about it,
+
+    mean = sum n_i m_i / R        R var = sum S_i + sum n_i (m_i - mean)^2
+
+Subtracting R mean^2 from the sum of x^2, which needs no second look, loses all digits where the mean is large beside the
+deviation. Sums of a chunk are in float32, over at most ROWS values each: relative error at most ROWS u, u = 2^-24, of the sum
+of the absolute values, and typically u sqrt(ROWS). The chunks are the same for any number of threads, and so is the result.
+
+Legend: B, C what statistics belong to, R what they are over, K chunks of rows. x, y, xhat, dy, dx (B, R, C);
+mean, r, straight, level, tilt (B, C); gain, b (C,).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from minigen.backend import Array, empty, empty_like
+
+from ..arguments import contiguous
+from ..jit import compiled
+from ..vector_math import sigmoid
+
+CHUNK = 4096  # numbers of a chunk, 16 KiB in float32
+ROWS = 512  # of a chunk at most
+
+
+def moments(x: Array) -> tuple[Array, Array]:
+    """Mean and variance."""
+    x = contiguous(x)
+    B, R, C = x.shape
+    rows = rows_of(C)
+    chunks = -(-R // rows)
+    means, squares = (empty((B, chunks, C), x.dtype) for _ in range(2))
+    chunk_moments(x, means, squares, rows)
+    count = np.full(chunks, rows, np.float64)
+    count[-1] = R - rows * (chunks - 1)
+    count = count[:, None]  # (K, 1)
+    mean = (count * means).sum(1) / R  # (B, C) in float64
+    apart = means - mean[:, None]
+    var = (squares + count * apart * apart).sum(1) / R
+    return mean.astype(x.dtype), var.astype(x.dtype)
+
+
+def scale(
+    x: Array, mean: Array, r: Array, gain: Array, b: Array, *, kind: str = "leaky", leak: float = 1.0
+) -> tuple[Array, Array]:
+    """xhat and y."""
+    xhat, y = empty_like(x), empty_like(x)
+    SCALE[kind](contiguous(x), *map(contiguous, (mean, r, gain, b)), xhat, y, rows_of(x.shape[2]), x.dtype.type(leak))
+    return xhat, y
+
+
+def sums(dy: Array, xhat: Array, gain: Array, b: Array, *, kind: str = "leaky", leak: float = 1.0) -> tuple[Array, Array]:
+    """sum du and sum du xhat."""
+    B, R, C = dy.shape
+    rows = rows_of(C)
+    parts = empty((2, B, -(-R // rows), C), dy.dtype)
+    SUMS[kind](contiguous(dy), contiguous(xhat), contiguous(gain), contiguous(b), parts, rows, dy.dtype.type(leak))
+    level, tilt = parts.sum(2, dtype=np.float64).astype(dy.dtype)
+    return level, tilt
+
+
+def gradient(
+    dy: Array,
+    xhat: Array,
+    gain: Array,
+    b: Array,
+    straight: Array,
+    level: Array,
+    tilt: Array,
+    *,
+    kind: str = "leaky",
+    leak: float = 1.0,
+) -> Array:
+    """dx."""
+    dx = empty_like(dy)
+    small = map(contiguous, (gain, b, straight, level, tilt))
+    GRADIENT[kind](contiguous(dy), contiguous(xhat), *small, dx, rows_of(dy.shape[2]), dy.dtype.type(leak))
+    return dx
+
+
+def rows_of(channels: int) -> int:
+    """How many rows a chunk has."""
+    return max(1, min(ROWS, CHUNK // channels))
+
+
+@compiled
+def chunk_moments(x: Array, means: Array, squares: Array, rows: int) -> None:
+    """Every chunk's mean and sum of squares about it, (B, K, C) each."""
+    chunks, channels, height = np.uint64(means.shape[1]), np.uint64(x.shape[2]), np.uint64(x.shape[1])
+    for task in prange(means.shape[0] * means.shape[1]):
+        n, k = np.uint64(task) // chunks, np.uint64(task) % chunks
+        first = k * np.uint64(rows)
+        last = min(height, first + np.uint64(rows))
+        for c in range(channels):
+            means[n, k, c] = 0
+            squares[n, k, c] = 0
+        for i in range(first, last):
+            for c in range(channels):
+                means[n, k, c] += x[n, i, c]
+        share = x.dtype.type(1) / x.dtype.type(last - first)
+        for c in range(channels):
+            means[n, k, c] *= share
+        for i in range(first, last):
+            for c in range(channels):
+                off = x[n, i, c] - means[n, k, c]
+                squares[n, k, c] += off * off
+
+
+def scale_kernel(SILU: bool) -> Any:
+    """The kernel for one of the two activations, which the compiler must know."""
+
+    @compiled
+    def scaled(x: Array, mean: Array, r: Array, gain: Array, b: Array, xhat: Array, y: Array, rows: int, leak: Any) -> None:
+        """xhat and y."""
+        height, channels = np.uint64(x.shape[1]), np.uint64(x.shape[2])
+        chunks = (height + np.uint64(rows) - np.uint64(1)) // np.uint64(rows)
+        for task in prange(x.shape[0] * np.int64(chunks)):
+            n, k = np.uint64(task) // chunks, np.uint64(task) % chunks
+            for i in range(k * np.uint64(rows), min(height, (k + np.uint64(1)) * np.uint64(rows))):
+                for c in range(channels):
+                    z = (x[n, i, c] - mean[n, c]) * r[n, c]
+                    u = gain[c] * z + b[c]
+                    xhat[n, i, c] = z
+                    if SILU:
+                        y[n, i, c] = u * sigmoid(u)
+                    else:
+                        y[n, i, c] = u if u > 0 else leak * u
+
+    return scaled
+
+
+def sums_kernel(SILU: bool) -> Any:
+    """The same for the sums."""
+
+    @compiled
+    def summed(dy: Array, xhat: Array, gain: Array, b: Array, parts: Array, rows: int, leak: Any) -> None:
+        """Every chunk's sum of du and of du xhat: (2, B, K, C)."""
+        height, channels, chunks = np.uint64(dy.shape[1]), np.uint64(dy.shape[2]), np.uint64(parts.shape[2])
+        zero, one = np.uint64(0), np.uint64(1)
+        for task in prange(parts.shape[1] * parts.shape[2]):
+            n, k = np.uint64(task) // chunks, np.uint64(task) % chunks
+            for c in range(channels):
+                parts[zero, n, k, c] = 0
+                parts[one, n, k, c] = 0
+            for i in range(k * np.uint64(rows), min(height, (k + one) * np.uint64(rows))):
+                for c in range(channels):
+                    z = xhat[n, i, c]
+                    u = gain[c] * z + b[c]
+                    if SILU:
+                        s = sigmoid(u)
+                        du = dy[n, i, c] * (s + u * s - u * s * s)
+                    else:
+                        du = dy[n, i, c] if u > 0 else leak * dy[n, i, c]
+                    parts[zero, n, k, c] += du
+                    parts[one, n, k, c] += du * z
+
+    return summed
+
+
+def gradient_kernel(SILU: bool) -> Any:
+    """The same for the gradient."""
+
+    @compiled
+    def projected(
+        dy: Array,
+        xhat: Array,
+        gain: Array,
+        b: Array,
+        straight: Array,
+        level: Array,
+        tilt: Array,
+        dx: Array,
+        rows: int,
+        leak: Any,
+    ) -> None:
+        """dx."""
+        height, channels = np.uint64(dy.shape[1]), np.uint64(dy.shape[2])
+        chunks = (height + np.uint64(rows) - np.uint64(1)) // np.uint64(rows)
+        for task in prange(dy.shape[0] * np.int64(chunks)):
+            n, k = np.uint64(task) // chunks, np.uint64(task) % chunks
+            for i in range(k * np.uint64(rows), min(height, (k + np.uint64(1)) * np.uint64(rows))):
+                for c in range(channels):
+                    z = xhat[n, i, c]
+                    u = gain[c] * z + b[c]
+                    if SILU:
+                        s = sigmoid(u)
+                        du = dy[n, i, c] * (s + u * s - u * s * s)
+                    else:
+                        du = dy[n, i, c] if u > 0 else leak * dy[n, i, c]
+                    dx[n, i, c] = straight[n, c] * du - level[n, c] - tilt[n, c] * z
+
+    return projected
+
+
+SCALE, SUMS, GRADIENT = ({"leaky": make(False), "silu": make(True)} for make in (scale_kernel, sums_kernel, gradient_kernel))
