@@ -6,9 +6,8 @@ library's. `compiled` (jit.py) knows this file: when it changes, all kernels are
 
     exp      With n = round(x / ln 2) and r = x - n ln 2, |r| <= 0.347: e^x = 2^n e^r. ln 2 is taken off in two parts, the
              first of few bits, so that n times it is exact. e^r is its Taylor series to r^7, whose next term is below 6e-9.
-             2^n is the bit pattern with n + 127 in the exponent, in two factors, so that the largest and the smallest results
-             exist too.
-             Within 2 units in the last place (ulp) on the whole range; infinite above 88.7, 0 below -104, NaN for NaN.
+             To multiply by 2^n is to add n to the exponent's bits. Within 2 units in the last place (ulp); infinite above
+             88.72283, 0 below -87.33654, where float32 has no normal numbers left, NaN for NaN.
     sigmoid  (1 or t) / (1 + t) with t = e^-|x|: nothing overflows or cancels. Within 4 ulp.
     tanh     (1 - t) / (1 + t) with t = e^-2|x|. Below |x| = 0.625 that would cancel; there it is Lambert's continued fraction
              x / (1 + z / (3 + z / (5 + ...))), z = x^2, cut after 11, whose error is below 1e-10. Within 4 ulp.
@@ -23,17 +22,20 @@ import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
-HALF, ONE, TWO = np.float32(0.5), np.float32(1), np.float32(2)
-LOWEST, HIGHEST = np.float32(-104), np.float32(88.8)  # beyond them 2^n would leave the exponent's bits
+# The order of operations is part of these functions: what a kernel may reorder (jit.py), they may not.
+exactly = register_jitable(fastmath={"contract"})
+
+ZERO, HALF, ONE, TWO, INFINITY = (np.float32(n) for n in (0, 0.5, 1, 2, np.inf))
+LOWEST, HIGHEST = np.float32(-87.33654), np.float32(88.72283)  # between them e^x is a normal float32
 LOG2_E, LN_2_HIGH = np.float32(1 / math.log(2)), np.float32(0.693359375)
 LN_2_LOW = np.float32(math.log(2) - 0.693359375)
 E2, E3, E4, E5, E6, E7 = (np.float32(1 / math.factorial(i)) for i in range(2, 8))
-BIAS, MANTISSA = np.int32(127), np.int32(23)  # the exponent's zero, and the bit at which it begins
+MANTISSA = np.int32(23)  # the bit at which the exponent begins
 SMALL = np.float32(0.625)
 T0, T1, T2, U1, U2 = (np.float32(n) for n in (10395, 1260, 21, 4725, 210))  # of the continued fraction, as one quotient
 
 
-@register_jitable
+@exactly
 def exp_float32(x: Any) -> Any:
     """e^x."""
     held = LOWEST if x < LOWEST else x
@@ -42,18 +44,12 @@ def exp_float32(x: Any) -> Any:
     r = held - power * LN_2_HIGH - power * LN_2_LOW
     series = ONE + r * (ONE + r * (E2 + r * (E3 + r * (E4 + r * (E5 + r * (E6 + r * E7))))))
     n = np.int32(power) if held == held else np.int32(0)  # 0 for NaN, which is no integer
-    half = np.int32(n >> np.int32(1))
-    rest = np.int32(n - half)
-    return series * two_to(half) * two_to(rest)
+    y = np.int32(np.float32(series).view(np.int32) + np.int32(n << MANTISSA)).view(np.float32)
+    y = ZERO if x < LOWEST else y
+    return INFINITY if x > HIGHEST else y
 
 
-@register_jitable
-def two_to(n: Any) -> Any:
-    """2^n of an int32, as a float32."""
-    return np.int32(np.int32(n + BIAS) << MANTISSA).view(np.float32)
-
-
-@register_jitable
+@exactly
 def tanh_float32(x: Any) -> Any:
     """tanh x."""
     z = x * x
@@ -63,14 +59,14 @@ def tanh_float32(x: Any) -> Any:
     return near if abs(x) < SMALL else (-far if x < 0 else far)
 
 
-@register_jitable
+@exactly
 def sigmoid_float32(x: Any) -> Any:
     """1 / (1 + e^-x)."""
     t = exp_float32(-abs(x))
     return (t if x < 0 else ONE) / (ONE + t)
 
 
-@register_jitable
+@exactly
 def sigmoid_float64(x: Any) -> Any:
     """1 / (1 + e^-x)."""
     t = math.exp(-abs(x))

@@ -7,6 +7,8 @@
     silu      x s                        s + x s (1 - s)                  Elfwing et al. 2018
 
 They branch on the real part: the complex step is exact, at either side of a kink.
+
+Legend: x, y, dy, dx of any one shape.
 """
 
 from __future__ import annotations

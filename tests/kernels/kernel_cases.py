@@ -8,7 +8,7 @@ import numpy as np
 
 from minigen.kernels.dispatch import Ladder
 
-OPERATIONS = ("adam", "bernoulli", "conv2d", "masked_conv2d", "matmul", "philox")
+OPERATIONS = ("activation", "adam", "bernoulli", "conv2d", "epilogue", "masked_conv2d", "matmul", "normalise", "philox")
 TOLERANCE = {np.dtype(np.float32): 2e-6, np.dtype(np.float64): 1e-14}
 
 

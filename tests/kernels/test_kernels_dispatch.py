@@ -15,6 +15,9 @@ from minigen import kernels
 from minigen.kernels import dispatch, matmul, rungs
 
 FUNCTIONS = {
+    "activation": ("forward", "gradient"),
+    "epilogue": ("finish", "back"),
+    "normalise": ("moments", "scale", "sums", "gradient"),
     "adam": ("step",),
     "bernoulli": ("loss",),
     "conv2d": ("forward", "input_gradient", "weight_gradient"),
