@@ -1,0 +1,61 @@
+"""What every kernel costs on every architecture it compiles for, as a table that is committed.
+
+    python -m minigen.kernels.cuda.resources            writes kernels/cuda/resources.txt anew (about a minute)
+
+A kernel that needs more registers than yesterday, that begins to spill, or whose loads are no longer 16 bytes wide computes the
+same numbers, and no test of results notices. In this table it is a line of a diff. The limits themselves (registers,
+instructions, nothing spilled) stand in each file's opening comment, and the tests hold every compiler to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import compiler, source
+from .compiler import Compiled
+from .source import Source
+
+TABLE = Path(__file__).parent / "resources.txt"
+
+
+def line(of: Source, kernel: str, architecture: str, found: Compiled) -> str:
+    """One line of the table."""
+    counts = ", ".join(f"{name} {found.count(name)}" for name in of.instructions)
+    name = " ".join([of.title, *([kernel] if len(of.kernels) > 1 else [])])
+    return f"{name:56} {architecture}  {found.registers:3} registers {found.shared:6} bytes shared  {counts}"
+
+
+def faults(of: Source, kernel: str, architecture: str, found: Compiled) -> Iterator[str]:
+    """What is not as the file says."""
+    where = f"{of.title}, {kernel}, {architecture}"
+    if found.spilled:
+        yield f"{where}: spills {found.spilled} bytes"
+    if found.registers > of.registers:
+        yield f"{where}: {found.registers} registers, and its file promises at most {of.registers}"
+    if found.instructions:
+        for name in of.instructions:
+            if not found.count(name) and kernel == next(iter(of.kernels)):
+                yield f"{where}: no {name} in its code, and its file promises it"
+
+
+def all_compiled(name: str) -> list[tuple[Source, str, str, Compiled]]:
+    """(source, kernel, architecture, result): a sample of a file's variants on the newest architecture, the first on all."""
+    return [
+        (of, kernel, architecture, found)
+        for i, of in enumerate(source.samples(name))
+        for architecture in (of.architectures if i == 0 else of.architectures[-1:])
+        for kernel, found in compiler.compiled(of, architecture).items()
+    ]
+
+
+def table() -> str:
+    """The whole table."""
+    rows = [line(*row) for name in source.names() for row in all_compiled(name)]
+    return "\n".join((f"# {compiler.version()}: python -m minigen.kernels.cuda.resources", *rows)) + "\n"
+
+
+if __name__ == "__main__":
+    if compiler.disassembler() is None:
+        raise SystemExit("the table counts instructions: pip install nvidia-cuda-nvdisasm")
+    TABLE.write_text(table())

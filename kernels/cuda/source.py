@@ -1,0 +1,143 @@
+"""A .cu file as one text: its includes put in, its options defined, and what it says of itself read out.
+
+A kernel's file is `kernels/OPERATION/RUNG.cu`. It may include other files by their place relative to it; `#include <...>` is
+not used, since the compiler that runs beside CuPy has no such files. One text is one thing to compile, and one thing to hash:
+no cache can miss that an included file has changed.
+
+Options are constants of the compiler, `#define TRANSPOSE_A 1`: a file is compiled once for every combination that is used, and
+each is as fast as if it had been written by hand. Declared in the file's opening comment, and held by the tests:
+
+    // architectures: sm_80 sm_90         what it compiles for
+    // options: TRANSPOSE_A=0,1           values of every option, the first the default
+    // registers: 128                     at most so many for a thread, and none of them spilled to memory
+    // instructions: LDG.E.128 LDS.128    what the machine code of the file's first kernel must contain
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+FOLDER = Path(__file__).parent.parent  # kernels/
+_KERNEL = re.compile(r'extern "C" __global__ (?:__launch_bounds__\([^)]*\) )?void (\w+)\(([^)]*)\)')
+_INCLUDE = re.compile(r'^#include "([^"]+)"$', re.MULTILINE)
+_DECLARED = re.compile(r"^// (architectures|options|registers|instructions): (.+)$", re.MULTILINE)
+_INTEGERS = {"int", "unsigned", "unsigned char", "unsigned short", "long long", "unsigned long long"}
+TYPES = {"float", "double"} | _INTEGERS
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a kernel."""
+
+    name: str
+    type: str  # one of TYPES: its own, or what it points at
+    pointer: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One .cu file with its options chosen."""
+
+    name: str  # "matmul/naive.cu"
+    options: tuple[tuple[str, int], ...]  # chosen or default, in the file's order
+    text: str
+    kernels: dict[str, tuple[Parameter, ...]]
+    architectures: tuple[str, ...]
+    registers: int
+    instructions: tuple[str, ...]
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.options))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Source) and (self.name, self.options) == (other.name, other.options)
+
+    @property
+    def title(self) -> str:
+        """ "matmul/tf32.cu TRANSPOSE_A=1", without the options that stand at their defaults."""
+        defaults = dict(read(self.name).options)
+        return " ".join((self.name, *(f"{k}={v}" for k, v in self.options if v != defaults[k])))
+
+
+def names() -> list[str]:
+    """All .cu files, as `read` takes them."""
+    return sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.cu"))
+
+
+def variants(name: str) -> Iterator[Source]:
+    """A file with every combination of the options that it declares."""
+    declared = _options(_declared(name))
+    for values in itertools.product(*declared.values()):
+        yield read(name, **dict(zip(declared, values, strict=True)))
+
+
+def samples(name: str) -> Iterator[Source]:
+    """Fewer of them: all options at their defaults, each other value alone, and all at their last."""
+    declared = _options(_declared(name))
+    chosen = [{}, *({option: value} for option, values in declared.items() for value in values[1:])]
+    last = {option: values[-1] for option, values in declared.items()}
+    yield from dict.fromkeys(read(name, **options) for options in (*chosen, last))
+
+
+def read(name: str, **options: int) -> Source:
+    """The file at kernels/`name`. Raises ValueError on an option or value that it does not declare, or a type unknown here."""
+    return _read(name, tuple(sorted(options.items())))
+
+
+@cache
+def _read(name: str, given: tuple[tuple[str, int], ...]) -> Source:
+    declared, options = _declared(name), dict(given)
+    known = _options(declared)
+    for option, value in options.items():
+        if value not in known.get(option, ()):
+            raise ValueError(f"{name} has no {option}={value}: it declares {declared.get('options', 'no options')}")
+    chosen = tuple((option, options.get(option, values[0])) for option, values in known.items())
+    text = "".join(f"#define {option} {value}\n" for option, value in chosen) + _inlined(FOLDER / name, set())
+    kernels = {kernel: tuple(_parameter(name, p) for p in found.split(",")) for kernel, found in _KERNEL.findall(text)}
+    architectures, instructions = declared["architectures"].split(), declared.get("instructions", "").split()
+    return Source(name, chosen, text, kernels, tuple(architectures), int(declared["registers"]), tuple(instructions))
+
+
+def _declared(name: str) -> dict[str, str]:
+    found = dict(_DECLARED.findall((FOLDER / name).read_text()))
+    for need in ("architectures", "registers"):
+        if need not in found:
+            raise ValueError(f"{name} does not say '// {need}: ...' in its opening comment: see kernels/cuda/source.py")
+    return found
+
+
+def _options(declared: dict[str, str]) -> dict[str, tuple[int, ...]]:
+    parts = [part.split("=") for part in declared.get("options", "").split()]
+    return {option: tuple(int(value) for value in values.split(",")) for option, values in parts}
+
+
+def _inlined(path: Path, seen: set[Path]) -> str:
+    """The text of a file with each include replaced by what it names, once; lines keep their places for messages."""
+    path = path.resolve()
+    if path in seen:
+        return ""
+    seen.add(path)
+    text = path.read_text().replace("#pragma once\n", "\n")
+    inside = path.is_relative_to(FOLDER.resolve())
+    shown = path.relative_to(FOLDER.resolve()) if inside else path
+    parts, start = [f'#line 1 "{shown}"\n'], 0
+    for include in _INCLUDE.finditer(text):
+        line = text.count("\n", 0, include.end()) + 2
+        parts += [text[start : include.start()], _inlined(path.parent / include[1], seen), f'#line {line} "{shown}"']
+        start = include.end()
+    return "".join((*parts, text[start:]))
+
+
+def _parameter(name: str, text: str) -> Parameter:
+    words = text.replace("*", " * ").replace("__restrict__", " ").split()
+    kind = " ".join(word for word in words[:-1] if word not in ("*", "const"))
+    if kind not in TYPES:
+        raise ValueError(
+            f"{name}: a kernel's parameter {text.strip()!r} is of a type that cannot be passed: use {sorted(TYPES)}"
+        )
+    return Parameter(words[-1], kind, "*" in words)

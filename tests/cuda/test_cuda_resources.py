@@ -1,0 +1,66 @@
+"""Every kernel compiles for what its file declares, within its registers, with the instructions that its lesson promises."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from minigen.kernels.cuda import compiler, resources, source
+
+pytestmark = pytest.mark.needs_no_compiler
+needs_cuda = pytest.mark.skipif(
+    compiler.version() is None, reason="no CUDA compiler: pip install nvidia-cuda-nvrtc, or put nvcc on the path"
+)
+
+
+@cache
+def compiled(name):
+    """Every file once. (One after another: two compilations at a time do not always allot the same registers.)"""
+    return resources.all_compiled(name)
+
+
+@needs_cuda
+@pytest.mark.parametrize("name", source.names())
+def test_a_file_keeps_its_promises(name):
+    assert [fault for row in compiled(name) for fault in resources.faults(*row)] == []
+
+
+@needs_cuda
+def test_the_table_is_todays():
+    written = resources.TABLE.read_text().splitlines()
+    if written[0].split(":")[0] != f"# {compiler.version()}":
+        pytest.skip(
+            f"the table is of {written[0][2:].split(':')[0]}, and here is {compiler.version()}: limits are checked, counts not"
+        )
+    if compiler.disassembler() is None:
+        pytest.skip("the table counts instructions: pip install nvidia-cuda-nvdisasm")
+    assert [resources.line(*row) for name in source.names() for row in compiled(name)] == written[1:]
+
+
+def test_what_is_promised_is_checked():
+    of = source.read("matmul/vectorised.cu")
+    good = compiler.Compiled(100, 0, 0, compiler.Counter({"FFMA": 1, "LDG.E.128.CONSTANT": 2, "LDS.128": 1, "STG.E.128": 1}))
+    assert list(resources.faults(of, "matmul_vectorised", "sm_90", good)) == []
+    narrow = compiler.Compiled(129, 0, 8, compiler.Counter({"FFMA": 1, "LDG.E.1280": 2, "LDS.128": 1, "STG.E.128": 1}))
+    said = "; ".join(resources.faults(of, "matmul_vectorised", "sm_90", narrow))
+    assert "spills 8 bytes" in said
+    assert "129 registers, and its file promises at most 128" in said
+    assert "no LDG.E.128 in its code" in said
+
+
+def test_every_file_teaches():
+    for name in source.names():
+        opening = (source.FOLDER / name).read_text().partition("extern")[0]
+        for word in ("// Error: ", "// Legend: ", "// architectures: sm_80 sm_90\n"):
+            assert word in opening, f"{name}: no {word!r}"
+
+
+@needs_cuda
+def test_a_file_that_does_not_compile_is_named(tmp_path):
+    wrong = tmp_path / "wrong.cu"
+    wrong.write_text(
+        "// architectures: sm_90\n// registers: 9\n" + 'extern "C" __global__ void wrong(float* x) { y[0] = 1; }\n'
+    )
+    with pytest.raises(RuntimeError, match=r"refuses .*wrong.cu for sm_90:(.|\n)*wrong.cu\(3\)"):
+        compiler.compiled(source.read(str(wrong)), "sm_90")
