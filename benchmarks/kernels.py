@@ -1,0 +1,271 @@
+"""Every rung of every ladder against PyTorch's kernel: `python -m benchmarks.kernels [NAME ...] [--json] [--out FILE]`.
+
+NAME is an operation (`matmul`, `conv2d`) or one of its functions (`conv2d.forward`); all by default. Before a rung is timed its
+result is compared with the float64 definition, and so is the peer's. All rungs and all formats of the peer then take turns
+(`guard.py`). A row:
+
+    operation, shape, kind, rung    what was timed; `kind` says why the shape is in the list
+    ms                              lower quartile; null where the machine was busy, or `note` says why the rung was not run
+    rate, unit                      GFLOP/s, or GB/s where memory takes longer than the multiplications (`kernels/tally.py`)
+    of_roof                         share of the machine's roof, of SGEMM or of copies, measured in the same run
+    of_pytorch, peer, peer_ms       share of PyTorch's speed, in the best of its calls: above 1 we are faster
+    of_numpy                        share of the speed of NumPy's BLAS, for matrix products
+    error                           |result - definition| / |definition|, the definition in float64
+
+`summary` has, for every function, the geometric mean and the lowest of the top rung's `of_pytorch` over the reference shapes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks import kernel_cases, kernel_images, kernel_passes, numpy_blas
+from benchmarks.guard import Machine, Race, race, relative_error, seconds
+from benchmarks.kernel_cases import Case
+from minigen import backend
+from minigen.kernels.dispatch import Ladder
+from minigen.kernels.tally import Observed, Operation
+
+GATE = 2e-5  # the largest error that is let pass, of numbers summed in float32
+SLOWEST = 0.25  # seconds: a rung whose call lasts longer is not timed
+TURNS, LEAST, BUDGET = 25, 4, 0.25  # timings of each side of a race, and seconds for them
+
+MAKERS = (
+    kernel_cases.products,
+    kernel_images.convolutions,
+    kernel_images.causal,
+    kernel_images.masked,
+    kernel_passes.adam,
+    kernel_passes.bernoulli,
+    kernel_passes.philox,
+)
+
+
+def cases() -> Iterator[Case]:
+    """All of them, in the order of the table."""
+    for make in MAKERS:
+        yield from make()
+
+
+def ladder(case: Case) -> Ladder:
+    """The ladder of its operation."""
+    found: Ladder = import_module(f"minigen.kernels.{case.operation}").LADDER
+    return found
+
+
+class Rungs:
+    """A case's rungs, and what they must compute."""
+
+    def __init__(self, case: Case) -> None:
+        self.case, self.ladder = case, ladder(case)
+        arguments, options = case.make()
+        widened = [_wide(x) for x in arguments]
+        exact = {name: _wide(x) for name, x in options.items() if name != "out"}
+        definition = self.ladder.load(self.ladder.definition)
+        made = getattr(definition, case.function)(*widened, **exact)
+        self.expected = self.outputs(tuple(widened), made)
+        seen: list[Operation] = []
+        getattr(Observed(definition, seen), case.function)(*case.make()[0], **case.make()[1])
+        self.work = seen[0]
+
+    def outputs(self, arguments: tuple[Any, ...], made: Any) -> list[Any]:
+        """The arrays that a call made: what it changed in place, and what it returned."""
+        returned = [x for x in (made if isinstance(made, tuple | list) else [made]) if isinstance(x, np.ndarray)]
+        return [arguments[i] for i in self.case.changes] + returned
+
+    def error(self, outputs: list[Any]) -> float:
+        """The largest relative error."""
+        assert len(outputs) == len(self.expected)
+        return max(relative_error(got, expected) for got, expected in zip(outputs, self.expected, strict=True))
+
+    def gate(self, who: str, error: float) -> float:
+        """`error`, or AssertionError where it is too large."""
+        what = f"{self.case.name} {self.case.shape}, {who}"
+        assert error <= GATE, f"{what}: {error:.1e} from the float64 definition, {GATE:.0e} is allowed"
+        return error
+
+    def call(self, rung: str) -> tuple[Any, float]:
+        """A call that can be timed, and its error."""
+        function = getattr(self.ladder.load(rung), self.case.function)
+        arguments, options = self.case.make()
+        error = self.error(self.outputs(arguments, function(*arguments, **options)))
+        return (lambda: function(*arguments, **options)), self.gate(rung, error)
+
+    def peers(self) -> dict[str, Any]:
+        """PyTorch's calls, each past the gate."""
+        calls = {}
+        for name, peer in self.case.peers(self.case.make()[0]).items():
+            made = peer.call()
+            if peer.result is not None:
+                result = peer.result(made)
+                self.gate(f"PyTorch {name}", self.error_of_peer(result))
+            calls[name] = peer.call
+        return calls
+
+    def error_of_peer(self, result: Any) -> float:
+        """A peer may have arrays of its own that it has changed, or one array."""
+        return self.error(result if isinstance(result, list) else [np.ascontiguousarray(result)])
+
+
+def _wide(x: Any) -> Any:
+    if isinstance(x, np.ndarray):
+        return x.astype(np.float64)
+    return np.dtype(np.float64) if isinstance(x, np.dtype) else x
+
+
+def measure(case: Case, machine: Machine, numpy_seconds: float | None) -> list[dict[str, Any]]:
+    """A row for each rung."""
+    rungs = Rungs(case)
+    calls, errors, notes = {}, {}, {}
+    for rung in rungs.ladder.names:
+        if (predicted := PREDICTED.get((case.name, rung), 0.0) * max(rungs.work.flops, 1)) > SLOWEST:
+            notes[rung] = f"not run: some {predicted:.0f} s a call" if predicted >= 1 else f"not run: {predicted:.1f} s a call"
+            continue
+        call, errors[rung] = rungs.call(rung)
+        lasts = seconds(call)
+        if rungs.work.flops:
+            PREDICTED[case.name, rung] = lasts / rungs.work.flops
+        if lasts > SLOWEST:
+            notes[rung] = f"not timed: {lasts:.1f} s a call"
+        else:
+            calls[rung] = call
+    with torch.no_grad():
+        peers = rungs.peers()
+        found = race(
+            {**calls, **{f"peer {name}": call for name, call in peers.items()}},
+            machine,
+            turns=TURNS,
+            least=LEAST,
+            budget=BUDGET,
+        )
+    peer = min(peers, key=lambda name: found.times[f"peer {name}"])
+    made = []
+    for rung in rungs.ladder.names:
+        row: dict[str, Any] = {"operation": case.name, "shape": case.shape, "kind": case.kind, "rung": rung}
+        row["work"] = rungs.work
+        row |= columns(rung, found, f"peer {peer}", numpy_seconds) if rung in calls else dict.fromkeys(COLUMNS)
+        made.append({**row, "error": errors.get(rung), "peer": peer, "note": notes.get(rung)})
+    return made
+
+
+PREDICTED: dict[tuple[str, str], float] = {}  # (function, rung): seconds for an operation, as last seen
+COLUMNS = ("ms", "of_pytorch", "peer_ms", "of_numpy")
+
+
+def columns(rung: str, found: Race, peer: str, numpy_seconds: float | None) -> dict[str, float | None]:
+    """What a race says of one rung."""
+    if not found.quiet:
+        return dict.fromkeys(COLUMNS)
+    ours, theirs = found.times[rung], found.times[peer]
+    of_numpy = None if numpy_seconds is None else round(numpy_seconds / ours, 3)
+    return dict(zip(COLUMNS, (round(1e3 * ours, 4), round(theirs / ours, 3), round(1e3 * theirs, 4), of_numpy), strict=True))
+
+
+def with_roof(row: dict[str, Any], flops: float, bandwidth: float) -> dict[str, Any]:
+    """The row with its rate, and the share of what the machine can do."""
+    work, row = row["work"], {name: value for name, value in row.items() if name != "work"}
+    moved = work.read + work.written
+    arithmetic = work.flops / flops >= moved / bandwidth
+    rate = share = None
+    if row["ms"]:
+        lasts = row["ms"] / 1e3
+        rate = round((work.flops if arithmetic else moved) / lasts / 1e9, 2)
+        share = round(work.seconds(flops, bandwidth) / lasts, 3)
+    return {**row, "rate": rate, "unit": "GFLOP/s" if arithmetic else "GB/s", "of_roof": share}
+
+
+def summary(rows: list[dict[str, Any]], top: dict[str, str]) -> dict[str, Any]:
+    """For every function: the top rung over the reference shapes."""
+    found: dict[str, Any] = {}
+    for operation, rung in top.items():
+        chosen = [r for r in rows if (r["operation"], r["rung"], r["kind"]) == (operation, rung, "reference")]
+        shares = [row["of_pytorch"] for row in chosen if row["of_pytorch"]]
+        if shares:
+            mean = math.exp(sum(map(math.log, shares)) / len(shares))
+            found[operation] = {"rung": rung, "geometric_mean": round(mean, 3), "lowest": min(shares), "shapes": len(shares)}
+            found[operation]["not_measured"] = len(chosen) - len(shares)
+    return found
+
+
+def line(row: dict[str, Any]) -> str:
+    """A row for a reader."""
+    text = f"{row['operation']:28} {row['shape']:48} {row['kind']:10} {row['rung']:14}"
+    if row["ms"] is None:
+        return f"{text} {row['note'] or 'not measured: the machine was busy'}"
+    text += f"{row['ms']:9.3f} ms {row['rate']:8.1f} {row['unit']:7} {100 * row['of_roof']:4.0f} % of the roof"
+    text += f" {100 * row['of_pytorch']:5.0f} % of PyTorch"
+    return text if row["of_numpy"] is None else f"{text} {100 * row['of_numpy']:5.0f} % of NumPy"
+
+
+def selected(names: list[str]) -> list[Case]:
+    """The cases of these operations or functions. Raises ValueError on an unknown one."""
+    everything = list(cases())
+    known = {case.operation for case in everything} | {case.name for case in everything}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"unknown kernel {', '.join(unknown)}: there is {', '.join(sorted(known))}")
+    return [case for case in everything if not names or case.operation in names or case.name in names]
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.kernels", description="Kernels against PyTorch's.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="operations or their functions; all by default")
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    parser.add_argument("--out", type=Path, help="also write the JSON here")
+    args = parser.parse_args()
+    try:
+        chosen = selected(args.names)
+    except ValueError as error:
+        parser.error(str(error))
+
+    threads = os.cpu_count() or 1
+    torch.set_num_threads(threads)
+    products = [case.blas for case in chosen if case.blas]
+    of_numpy = dict(zip(products, numpy_blas.measure(products, threads), strict=True)) if products else {}
+    machine = Machine()
+    machine.look_up()
+    rows: list[dict[str, Any]] = []
+    with backend.workspace():
+        for case in chosen:
+            rows += measure(case, machine, of_numpy.get(case.blas))
+            print(f"{case.name} {case.shape} is measured", file=sys.stderr, flush=True)
+        machine.look_up()
+    rows = [with_roof(row, machine.flops, machine.bandwidth) for row in rows]
+    top = {case.name: ladder(case).numba for case in chosen}
+    result: dict[str, Any] = {
+        "command": " ".join(["python -m benchmarks.kernels", *sys.argv[1:]]),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "threads": threads,
+        "machine": machine.roof,
+        "summary": summary(rows, top),
+        "rows": rows,
+    }
+    text = json.dumps(result, indent=1)
+    if args.out:
+        args.out.write_text(text + "\n")
+    if args.json:
+        print(text)
+        return
+    print(*map(line, rows), sep="\n")
+    for name, found in result["summary"].items():
+        mean, lowest = 100 * found["geometric_mean"], 100 * found["lowest"]
+        shapes = f"{found['shapes']} reference shapes"
+        print(f"{name:28} {found['rung']}: {mean:.0f} % of PyTorch over {shapes}, at least {lowest:.0f} %")
+    print(f"SGEMM and copies: {machine.roof}")
+
+
+if __name__ == "__main__":
+    main()
