@@ -2,8 +2,8 @@
 
 Every case has the arguments of one function of one ladder in float32, and one or more calls of PyTorch that compute the same;
 the best of them is the opponent (its memory formats, for images). What a peer returns is brought into our layout by `result`,
-so that it has to pass the same gate. Kinds of shapes: `reference` (those of the reference configurations), `ragged` (no multiple
-of any tile), `batch 1`, `large`.
+so that it has to pass the same gate. Kinds of shapes: `reference` (those of the reference configurations), `ragged` (no
+multiple of any tile), `batch 1`, `large`.
 """
 
 from __future__ import annotations

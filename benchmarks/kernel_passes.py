@@ -65,3 +65,111 @@ def philox() -> Iterator[Case]:
                 return {theirs.__name__: Peer(lambda: theirs(given[1], out=out))}
 
             yield Case("philox", function, f"{n:,} numbers", kind, make, peers)
+
+
+def activations() -> Iterator[Case]:
+    """Each function and its gradient. PyTorch's gradients of tanh and sigmoid are spared the function: they take y."""
+    aten = torch.ops.aten
+    for name, kind, leak, shape in (
+        ("leaky", "reference", 0.2, (64, 14, 14, 64)),
+        ("tanh", "reference", 0.0, (64, 28, 28, 1)),
+        ("sigmoid", "reference", 0.0, (128, 784)),
+        ("silu", "reference", 0.0, (32, 28, 28, 32)),
+        ("silu", "ragged", 0.0, (127, 131)),
+    ):
+        ahead = {"leaky": lambda x: F.leaky_relu(x, 0.2), "tanh": torch.tanh, "sigmoid": torch.sigmoid, "silu": F.silu}[name]
+        back = {
+            "leaky": lambda dy, x, y: aten.leaky_relu_backward(dy, x, 0.2, False),
+            "tanh": lambda dy, x, y: aten.tanh_backward(dy, y),
+            "sigmoid": lambda dy, x, y: aten.sigmoid_backward(dy, y),
+            "silu": lambda dy, x, y: aten.silu_backward(dy, x),
+        }[name]
+
+        def make(name: str = name, leak: float = leak, shape: Any = shape) -> Any:
+            return (name, normal("x", *shape)), {"leak": leak}
+
+        def make_back(name: str = name, leak: float = leak, shape: Any = shape) -> Any:
+            return (name, normal("dy", *shape), normal("x", *shape)), {"leak": leak}
+
+        def peers(given: Any, ahead: Any = ahead) -> dict[str, Peer]:
+            x = tensor(given[1])
+            return {"one call": Peer(lambda: ahead(x), lambda y: y.numpy())}
+
+        def peers_back(given: Any, ahead: Any = ahead, back: Any = back) -> dict[str, Peer]:
+            dy, x = map(tensor, given[1:])
+            y = ahead(x)
+            return {"one call": Peer(lambda: back(dy, x, y), lambda dx: dx.numpy())}
+
+        what = f"{name}, {'x'.join(map(str, shape))}"
+        yield Case("activation", "forward", what, kind, make, peers)
+        yield Case("activation", "gradient", what, kind, make_back, peers_back)
+
+
+def epilogues() -> Iterator[Case]:
+    """Bias and ReLU after a product, in place, and their way back."""
+    for kind, rows, columns in (
+        ("reference", 128, 400),
+        ("reference", 64, 1024),
+        ("reference", 12544, 64),
+        ("ragged", 127, 131),
+    ):
+
+        def make(rows: int = rows, columns: int = columns) -> Any:
+            return (normal("y", rows, columns), normal("b", columns)), {"leak": 0.2}
+
+        def make_back(rows: int = rows, columns: int = columns) -> Any:
+            return (normal("dy", rows, columns), normal("y", rows, columns)), {"leak": 0.2}
+
+        def peers(given: Any) -> dict[str, Peer]:
+            y, b = tensor(given[0].copy()), tensor(given[1])
+            return {"two calls": Peer(lambda: F.leaky_relu_(y.add_(b), 0.2), lambda y: y.numpy().copy())}
+
+        def peers_back(given: Any) -> dict[str, Peer]:
+            dy, y = map(tensor, given)
+
+            def both() -> Any:
+                du = torch.ops.aten.leaky_relu_backward(dy, y, 0.2, False)
+                return du, du.sum(0)
+
+            return {"two calls": Peer(both, lambda made: [x.numpy() for x in made])}
+
+        yield Case("epilogue", "finish", f"{rows}x{columns}", kind, make, peers, changes=(0,))
+        yield Case("epilogue", "back", f"{rows}x{columns}", kind, make_back, peers_back)
+
+
+def normalisations() -> Iterator[Case]:
+    """The passes of batch normalisation and the ReLU after it; PyTorch's way back is one call of several passes, not timed."""
+    for kind, rows, c in (("reference", 12544, 64), ("reference", 3136, 128), ("ragged", 1237, 19)):
+
+        def moments(rows: int = rows, c: int = c) -> Any:
+            return (normal("x", 1, rows, c),), {}
+
+        def scale(rows: int = rows, c: int = c) -> Any:
+            x = normal("x", 1, rows, c)
+            return (x, x.mean(1), 1 / x.std(1), normal("gain", c), normal("b", c)), {"leak": 0.0}
+
+        def sums(rows: int = rows, c: int = c) -> Any:
+            return (normal("dy", 1, rows, c), normal("x", 1, rows, c), normal("gain", c), normal("b", c)), {"leak": 0.0}
+
+        def gradient(rows: int = rows, c: int = c, sums: Any = sums) -> Any:
+            return (*sums()[0], *(normal(name, 1, c) for name in ("straight", "level", "tilt"))), {"leak": 0.0}
+
+        def peers_moments(given: Any) -> dict[str, Peer]:
+            x = tensor(given[0])
+            back = lambda made: [made[1].numpy(), made[0].numpy()]
+            return {"var_mean": Peer(lambda: torch.var_mean(x, 1, correction=0), back)}
+
+        def peers_scale(given: Any) -> dict[str, Peer]:
+            x, mean, r, gain, b = map(tensor, given)
+            image, variance = x[0, :, :, None, None], r[0] ** -2  # (R, C, 1, 1)
+
+            def both() -> Any:
+                return F.relu_(F.batch_norm(image, mean[0], variance, gain, b, training=False, eps=0.0))
+
+            return {"two calls": Peer(both, lambda y: [None, y.numpy()[None, :, :, 0, 0]])}  # it does not keep xhat
+
+        shape = f"1x{rows}x{c}"
+        yield Case("normalise", "moments", shape, kind, moments, peers_moments)
+        yield Case("normalise", "scale", shape, kind, scale, peers_scale)
+        yield Case("normalise", "sums", shape, kind, sums, lambda given: {})
+        yield Case("normalise", "gradient", shape, kind, gradient, lambda given: {})

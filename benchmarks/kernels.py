@@ -8,7 +8,8 @@ result is compared with the float64 definition, and so is the peer's. All rungs 
     ms                              lower quartile; null where the machine was busy, or `note` says why the rung was not run
     rate, unit                      GFLOP/s, or GB/s where memory takes longer than the multiplications (`kernels/tally.py`)
     of_roof                         share of the machine's roof, of SGEMM or of copies, measured in the same run
-    of_pytorch, peer, peer_ms       share of PyTorch's speed, in the best of its calls: above 1 we are faster
+    of_pytorch, peer, peer_ms       share of PyTorch's speed, in the best of its calls: above 1 we are faster; null where
+                                    PyTorch has no such kernel by itself
     of_numpy                        share of the speed of NumPy's BLAS, for matrix products
     error                           |result - definition| / |definition|, the definition in float64
 
@@ -49,6 +50,9 @@ MAKERS = (
     kernel_passes.adam,
     kernel_passes.bernoulli,
     kernel_passes.philox,
+    kernel_passes.activations,
+    kernel_passes.epilogues,
+    kernel_passes.normalisations,
 )
 
 
@@ -85,9 +89,10 @@ class Rungs:
         return [arguments[i] for i in self.case.changes] + returned
 
     def error(self, outputs: list[Any]) -> float:
-        """The largest relative error."""
+        """The largest relative error; None stands for what a peer does not make."""
         assert len(outputs) == len(self.expected)
-        return max(relative_error(got, expected) for got, expected in zip(outputs, self.expected, strict=True))
+        pairs = zip(outputs, self.expected, strict=True)
+        return max(relative_error(got, expected) for got, expected in pairs if got is not None)
 
     def gate(self, who: str, error: float) -> float:
         """`error`, or AssertionError where it is too large."""
@@ -149,7 +154,7 @@ def measure(case: Case, machine: Machine, numpy_seconds: float | None) -> list[d
             least=LEAST,
             budget=BUDGET,
         )
-    peer = min(peers, key=lambda name: found.times[f"peer {name}"])
+    peer = min(peers, key=lambda name: found.times[f"peer {name}"], default=None)
     made = []
     for rung in rungs.ladder.names:
         row: dict[str, Any] = {"operation": case.name, "shape": case.shape, "kind": case.kind, "rung": rung}
@@ -167,9 +172,13 @@ def columns(rung: str, found: Race, peer: str, numpy_seconds: float | None) -> d
     """What a race says of one rung."""
     if not found.quiet:
         return dict.fromkeys(COLUMNS)
-    ours, theirs = found.times[rung], found.times[peer]
-    of_numpy = None if numpy_seconds is None else round(numpy_seconds / ours, 3)
-    return dict(zip(COLUMNS, (round(1e3 * ours, 4), round(theirs / ours, 3), round(1e3 * theirs, 4), of_numpy), strict=True))
+    ours, theirs = found.times[rung], found.times.get(peer)
+    return {
+        "ms": round(1e3 * ours, 4),
+        "of_pytorch": None if theirs is None else round(theirs / ours, 3),
+        "peer_ms": None if theirs is None else round(1e3 * theirs, 4),
+        "of_numpy": None if numpy_seconds is None else round(numpy_seconds / ours, 3),
+    }
 
 
 def with_roof(row: dict[str, Any], flops: float, bandwidth: float) -> dict[str, Any]:
@@ -204,8 +213,9 @@ def line(row: dict[str, Any]) -> str:
     if row["ms"] is None:
         return f"{text} {row['note'] or 'not measured: the machine was busy'}"
     text += f"{row['ms']:9.3f} ms {row['rate']:8.1f} {row['unit']:7} {100 * row['of_roof']:4.0f} % of the roof"
-    text += f" {100 * row['of_pytorch']:5.0f} % of PyTorch"
-    return text if row["of_numpy"] is None else f"{text} {100 * row['of_numpy']:5.0f} % of NumPy"
+    for column, peer in (("of_pytorch", "PyTorch"), ("of_numpy", "NumPy")):
+        text += "" if row[column] is None else f" {100 * row[column]:5.0f} % of {peer}"
+    return text
 
 
 def selected(names: list[str]) -> list[Case]:
