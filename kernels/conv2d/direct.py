@@ -93,12 +93,9 @@ def input_gradient(
         register_tile.matmul(dy.reshape(-1, m), w.reshape(c, m), transpose_b=True, out=dx.reshape(-1, c))
         return dx
     frame, phases = tables.backward(n, g, c, m, groups)
-    dy = framed(dy, *frame)
+    dy, numbers = framed(dy, *frame), contiguous(w).reshape(-1)
     for phase in phases:
-        taps = w[np.ix_(phase.rows, phase.columns)] if phase.offset.size else w[:0, :0]  # (rows, columns, C / groups, M)
-        apart = taps.reshape(*taps.shape[:3], groups, m // groups)
-        matrix = apart.transpose(0, 1, 4, 3, 2).reshape(-1, c)  # (E, C)
-        product(dy, matrix, dx, groups, phase.start, phase.offset, phase.place)
+        product(dy, numbers.take(phase.weights), dx, groups, phase.start, phase.offset, phase.place)
     return dx
 
 

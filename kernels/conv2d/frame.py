@@ -16,6 +16,8 @@ from ..arguments import contiguous
 from ..jit import compiled
 from .geometry import Pair
 
+FEW = 1 << 14  # numbers: NumPy has copied them before a second thread is awake
+
 
 def framed(x: Array, vertical: Pair, horizontal: Pair) -> Array:
     """x with so many rows of zeros (above, below) and columns (left, right), contiguous; x itself where there are none."""
@@ -24,7 +26,11 @@ def framed(x: Array, vertical: Pair, horizontal: Pair) -> Array:
         return x
     n, rows, columns, channels = x.shape
     made = empty((n, rows + sum(vertical), columns + sum(horizontal), channels), x.dtype)
-    surround(x.reshape(n, rows, -1), made.reshape(n, rows + sum(vertical), -1), vertical[0], horizontal[0] * channels)
+    if made.size < FEW:
+        made[...] = 0
+        made[:, vertical[0] : vertical[0] + rows, horizontal[0] : horizontal[0] + columns] = x
+    else:
+        surround(x.reshape(n, rows, -1), made.reshape(n, rows + sum(vertical), -1), vertical[0], horizontal[0] * channels)
     return made
 
 

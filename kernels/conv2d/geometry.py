@@ -9,6 +9,7 @@ Legend: N images, H, W input size, C input channels, kh, kw kernel, Ho, Wo outpu
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from minigen.backend import Shape
@@ -44,6 +45,15 @@ def geometry(
     image: Shape, kernel: Shape, *, stride: int | Pair = 1, padding: int | Pair = 0, dilation: int | Pair = 1
 ) -> Geometry:
     """Raises ValueError where the dilated kernel does not fit into the padded input."""
+    try:
+        return _geometry(tuple(image), tuple(kernel), stride, padding, dilation)
+    except TypeError:  # a list is as good as a tuple, and has no hash
+        both = (tuple(p) if isinstance(p, list) else p for p in (stride, padding, dilation))
+        return _geometry(tuple(image), tuple(kernel), *both)
+
+
+@lru_cache(maxsize=256)  # every pass of a layer asks again
+def _geometry(image: Shape, kernel: Shape, stride: int | Pair, padding: int | Pair, dilation: int | Pair) -> Geometry:
     stride, padding = pair("stride", stride, 1), pair("padding", padding, 0)
     dilation, kernel = pair("dilation", dilation, 1), pair("kernel", kernel, 1)
     reach = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))

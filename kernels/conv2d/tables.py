@@ -60,10 +60,9 @@ def forward(n: int, g: Geometry, c: int, m: int, groups: int = 1) -> Forward:
 class Phase(NamedTuple):
     """The pixels of dx whose row and column leave one remainder modulo the stride: they all meet the same taps."""
 
-    rows: tuple[int, ...]  # the taps r they meet
-    columns: tuple[int, ...]  # the taps s
+    weights: Array  # (E, C) into w: the taps that they meet, with inputs and outputs exchanged
     start: Array  # (T,) into the padded dy
-    offset: Array  # (len(rows) len(columns) M / groups,)
+    offset: Array  # (E,), of E = taps M / groups
     place: Array  # (T,) into dx
 
 
@@ -87,13 +86,16 @@ def backward(n: int, g: Geometry, c: int, m: int, groups: int = 1) -> Backward:
     frame = _frame(vertical, g.output[0]), _frame(horizontal, g.output[1])
     padded = g.output[0] + sum(frame[0]), g.output[1] + sum(frame[1])
     phases = []
+    at = np.arange(g.kernel[0] * g.kernel[1] * c // groups * m).reshape(*g.kernel, c // groups, m)  # where w has what
     for a, (count_h, shifts_h) in enumerate(vertical):
         for b, (count_w, shifts_w) in enumerate(horizontal):
             count = count_h, count_w
             start = pixels(n, padded, m, count)
             offset = taps(_from(frame[0], shifts_h), _from(frame[1], shifts_w), padded[1], m, groups)
             place = pixels(n, g.image, c, count, first=(a, b), step=g.stride)
-            phases.append(Phase(tuple(shifts_h), tuple(shifts_w), start, offset, place))
+            met = at[np.ix_(list(shifts_h), list(shifts_w))] if offset.size else at[:0, :0]  # (rows, columns, C / groups, M)
+            apart = met.reshape(*met.shape[:3], groups, m // groups).transpose(0, 1, 4, 3, 2)
+            phases.append(Phase(apart.reshape(-1, c), start, offset, place))
     return Backward(frame, tuple(phases))
 
 

@@ -36,7 +36,8 @@ def matmul(
     if accumulate and out is None:
         raise ValueError("matmul: accumulate=True adds into out: pass out=")
     arguments.check_out("matmul", out, (m, n), dtype)
-    # A few rows are as long as it takes to read b, by whatever kernel: they are left to the BLAS, which has one for them.
-    rung = LADDER.choose((m - 8) * n * k, a, b)
+    # A few rows are as long as it takes to read b, by whatever kernel: they are left to the BLAS, which has one for them. Many
+    # rows and columns of few products each are as long as it takes to write c: as if k were 8.
+    rung = LADDER.choose((m - 8) * n * max(k, 8), a, b)
     c: Array = rung.matmul(a, b, transpose_a=transpose_a, transpose_b=transpose_b, out=out, accumulate=accumulate)
     return c

@@ -80,9 +80,7 @@ class BatchNorm(Layer):
     def backward(self, dy: Array, cache: BatchNormCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
         w, s, learns = self.weights(cache), cache.s, param_grads and self.learns
         values = dy.reshape(1, -1, self.channels), s.xhat.reshape(1, -1, self.channels)  # (1, R, C) each
-        level = tilt = 0 * s.r  # (1, C) each
-        if learns or (need_dx and cache.batch):
-            level, tilt = normalise.sums(*values, w.gain, w.b, **self.after)
+        level, tilt = normalise.sums(*values, w.gain, w.b, **self.after)  # (1, C) each
         if learns:
             self.learn(w, gain=tilt[0], b=level[0])
         if not need_dx:

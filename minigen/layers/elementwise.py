@@ -39,9 +39,8 @@ class Elementwise(Layer):
         return activation.forward(self.kind, x, leak=self.leak)
 
     def slope(self, x: Array) -> Array:
-        """f'(x)."""
-        assert self.kind is not None
-        return activation.slope(self.kind, x, self.leak)
+        """f'(x), where there is no kernel."""
+        raise NotImplementedError(f"{type(self).__name__}.slope is not written")
 
     def curve(self, x: Array) -> Array | float:
         """f''(x); 0 for a function of straight pieces."""

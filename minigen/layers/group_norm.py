@@ -88,7 +88,7 @@ class GroupNorm(Layer):
             self.learn(w, gain=tilt.sum(0), b=level.sum(0))
         if not need_dx:
             return None
-        r, P = s.r[:, 0], values[0].shape[1]  # (N, C)
+        r, P = s.r[:, 0], s.xhat.shape[1]  # (N, C)
         means = (r * self.over_groups(w.gain * total) / P for total in (level, tilt))
         return normalise.gradient(*values, w.gain, w.b, w.gain * r, *means, **self.after).reshape(dy.shape)
 
