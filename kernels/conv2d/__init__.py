@@ -44,7 +44,7 @@ def forward(
     dtype = arguments.same_kind("conv2d.forward", x=x, w=w)
     g = geometry(x.shape[1:3], w.shape[:2], stride=stride, padding=padding, dilation=dilation)
     arguments.check_out("conv2d.forward", out, (x.shape[0], *g.output, w.shape[3]), dtype)
-    rung = _rung(g, x, w, w.shape)
+    rung = _rung(g, x, w, w.shape, groups)
     y: Array = rung.forward(x, w, stride=g.stride, padding=g.padding, dilation=g.dilation, groups=groups, out=out)
     return y
 
@@ -75,7 +75,7 @@ def input_gradient(
         raise ValueError(f"conv2d.input_gradient: w {w.shape} takes {_taken(w, groups)} channels, x_shape is {x_shape}")
     dtype = arguments.same_kind("conv2d.input_gradient", dy=dy, w=w)
     arguments.check_out("conv2d.input_gradient", out, x_shape, dtype)
-    rung = _rung(g, dy, w, w.shape)
+    rung = _rung(g, dy, w, w.shape, groups)
     dx: Array = rung.input_gradient(
         dy, w, x_shape, stride=g.stride, padding=g.padding, dilation=g.dilation, groups=groups, out=out
     )
@@ -107,7 +107,7 @@ def weight_gradient(
     if accumulate and out is None:
         raise ValueError("conv2d.weight_gradient: accumulate=True adds into out: pass out=")
     arguments.check_out("conv2d.weight_gradient", out, w_shape, dtype)
-    rung = _rung(g, x, dy, w_shape)
+    rung = _rung(g, x, dy, w_shape, groups, learning=True)
     dw: Array = rung.weight_gradient(
         x,
         dy,
@@ -142,7 +142,11 @@ def _check_dy(operation: str, dy: Array, expected: Shape, x_shape: Shape, w_shap
         )
 
 
-def _rung(g: Geometry, first: Array, second: Array, w_shape: Shape) -> Any:
+def _rung(g: Geometry, first: Array, second: Array, w_shape: Shape, groups: int, learning: bool = False) -> Any:
     kh, kw, c, m = w_shape  # c of one group
-    multiplications = first.shape[0] * g.output[0] * g.output[1] * kh * kw * c * m
-    return LADDER.choose(multiplications, first, second)
+    n = first.shape[0]
+    rung = LADDER.choose(n * g.output[0] * g.output[1] * kh * kw * c * m, first, second)
+    if rung is LADDER.load(LADDER.definition):
+        return rung
+    fewer = LADDER.load("winograd")
+    return fewer if fewer.pays(n, g, c, m, groups, learning) else rung
