@@ -45,10 +45,6 @@ def rungs(mode: str) -> Iterator[None]:
         _mode = before
 
 
-def _watched(rung: Any) -> Any:
-    return rung if _watch is None else _watch(rung)
-
-
 @cache
 def _module(folder: str, name: str) -> Any:
     return importlib.import_module(f".{name}", folder)
@@ -70,16 +66,17 @@ class Ladder:
 
     def load(self, name: str) -> Any:
         """The module of one rung; the first Numba rung that is loaded opens the thread pool."""
-        return _module(self.folder, name)
+        rung = _module(self.folder, name)
+        return rung if _watch is None else _watch(rung)
 
     def choose(self, work: int, *arrays: Any) -> Any:
         """The module of the rung that is to work on `arrays`."""
-        return _watched(self.load(self.numba if self._numba_fits(work, arrays) else self.definition))
+        return self.load(self.numba if self._numba_fits(work, arrays) else self.definition)
 
     def choose_bits(self, work: int) -> Any:
         """The same for an operation that takes no arrays and makes integers on the CPU: every mode gives the same bits."""
         fits = work > 0 and (_mode == "numba" or (_mode == "auto" and work >= self.numba_from))
-        return _watched(self.load(self.numba if fits else self.definition))
+        return self.load(self.numba if fits else self.definition)
 
     def _numba_fits(self, work: int, arrays: tuple[Any, ...]) -> bool:
         if _mode == "definition" or not all(type(x) is np.ndarray and x.size for x in arrays):

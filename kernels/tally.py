@@ -26,6 +26,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,7 +57,8 @@ def floor(seen: Iterable[Operation], flops: float, bandwidth: float) -> float:
 def tally() -> Iterator[list[Operation]]:
     """Within it, every operation is written into the list. Calls are slower: it is for counting, not for timing."""
     seen: list[Operation] = []
-    before, dispatch._watch = dispatch._watch, lambda rung: Observed(rung, seen)
+    observed = cache(lambda rung: Observed(rung, seen))  # one for each: wrappers compare rungs by `is`
+    before, dispatch._watch = dispatch._watch, observed
     try:
         yield seen
     finally:

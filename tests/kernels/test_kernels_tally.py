@@ -74,3 +74,10 @@ def test_it_closes_after_an_error():
         matmul.matmul(ones(2, 3), ones(2, 3))
     matmul.matmul(ones(2, 2), ones(2, 2))
     assert seen == []
+
+
+def test_a_rung_that_is_asked_for_by_name_is_seen_and_is_one():
+    with tally() as seen:
+        assert matmul.LADDER.load("definition") is matmul.LADDER.load("definition")
+        matmul.LADDER.load("definition").matmul(ones(2, 3), ones(3, 4))
+    assert [operation.rung for operation in seen] == ["definition"]
