@@ -5,6 +5,7 @@ result is compared with the float64 definition, and so is the peer's. All rungs 
 (`guard.py`). A row:
 
     operation, shape, kind, rung    what was timed; `kind` says why the shape is in the list
+    chosen                          whether it is the rung that the library takes at this shape
     ms                              lower quartile; null where the machine was busy, or `note` says why the rung was not run
     rate, unit                      GFLOP/s, or GB/s where memory takes longer than the multiplications (`kernels/tally.py`)
     of_roof                         share of the machine's roof, of SGEMM or of copies, measured in the same run
@@ -13,7 +14,7 @@ result is compared with the float64 definition, and so is the peer's. All rungs 
     of_numpy                        share of the speed of NumPy's BLAS, for matrix products
     error                           |result - definition| / |definition|, the definition in float64
 
-`summary` has, for every function, the geometric mean and the lowest of the top rung's `of_pytorch` over the reference shapes.
+`summary` has, for every function, the geometric mean and the lowest `of_pytorch` of the chosen rungs over the reference shapes.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ from benchmarks import kernel_cases, kernel_images, kernel_passes, numpy_blas
 from benchmarks.guard import Machine, Race, race, relative_error, seconds
 from benchmarks.kernel_cases import Case
 from minigen import backend
+from minigen.kernels.conv2d.geometry import geometry
 from minigen.kernels.dispatch import Ladder
-from minigen.kernels.tally import Observed, Operation
+from minigen.kernels.tally import tally
 
 GATE = 2e-5  # the largest error that is let pass, of numbers summed in float32
 SLOWEST = 0.25  # seconds: a rung whose call lasts longer is not timed
@@ -68,6 +70,24 @@ def ladder(case: Case) -> Ladder:
     return found
 
 
+def winograd_fits(rung: Any, case: Case) -> bool:
+    """Whether Winograd's kernels can do this convolution."""
+    arguments, options = case.make()
+    first, second, *rest = arguments
+    if case.function == "forward":
+        image, kernel, outputs = first.shape, second.shape, second.shape[3]
+    elif case.function == "input_gradient":
+        image, kernel, outputs = rest[0], second.shape, first.shape[3]
+    else:
+        image, kernel, outputs = first.shape, rest[0], second.shape[3]
+    groups = options["groups"]
+    sizes = {name: options[name] for name in ("stride", "padding", "dilation")}
+    return bool(rung.fits(geometry(image[1:3], kernel[:2], **sizes), image[3] // groups, outputs, groups))
+
+
+PARTIAL = {"conv2d": {"winograd": winograd_fits}}  # rungs beside the ladder's, and what they can do
+
+
 class Rungs:
     """A case's rungs, and what they must compute."""
 
@@ -79,9 +99,19 @@ class Rungs:
         definition = self.ladder.load(self.ladder.definition)
         made = getattr(definition, case.function)(*widened, **exact)
         self.expected = self.outputs(tuple(widened), made)
-        seen: list[Operation] = []
-        getattr(Observed(definition, seen), case.function)(*case.make()[0], **case.make()[1])
+        arguments, options = case.make()
+        with tally() as seen:
+            getattr(import_module(definition.__package__), case.function)(*arguments, **options)
         self.work = seen[0]
+        self.chosen = seen[0].rung  # by the library, at this shape
+
+    @property
+    def names(self) -> list[str]:
+        """The ladder's rungs, and those that do some shapes only where this is one."""
+        partial = [
+            name for name, fits in PARTIAL.get(self.case.operation, {}).items() if fits(self.ladder.load(name), self.case)
+        ]
+        return [*self.ladder.names, *partial]
 
     def outputs(self, arguments: tuple[Any, ...], made: Any) -> list[Any]:
         """The arrays that a call made: what it changed in place, and what it returned."""
@@ -133,7 +163,7 @@ def measure(case: Case, machine: Machine, numpy_seconds: float | None) -> list[d
     """A row for each rung."""
     rungs = Rungs(case)
     calls, errors, notes = {}, {}, {}
-    for rung in rungs.ladder.names:
+    for rung in rungs.names:
         if (predicted := PREDICTED.get((case.name, rung), 0.0) * max(rungs.work.flops, 1)) > SLOWEST:
             notes[rung] = f"not run: some {predicted:.0f} s a call" if predicted >= 1 else f"not run: {predicted:.1f} s a call"
             continue
@@ -156,9 +186,9 @@ def measure(case: Case, machine: Machine, numpy_seconds: float | None) -> list[d
         )
     peer = min(peers, key=lambda name: found.times[f"peer {name}"], default=None)
     made = []
-    for rung in rungs.ladder.names:
+    for rung in rungs.names:
         row: dict[str, Any] = {"operation": case.name, "shape": case.shape, "kind": case.kind, "rung": rung}
-        row["work"] = rungs.work
+        row |= {"chosen": rung == rungs.chosen, "work": rungs.work}
         row |= columns(rung, found, f"peer {peer}", numpy_seconds) if rung in calls else dict.fromkeys(COLUMNS)
         made.append({**row, "error": errors.get(rung), "peer": peer, "note": notes.get(rung)})
     return made
@@ -194,22 +224,22 @@ def with_roof(row: dict[str, Any], flops: float, bandwidth: float) -> dict[str, 
     return {**row, "rate": rate, "unit": "GFLOP/s" if arithmetic else "GB/s", "of_roof": share}
 
 
-def summary(rows: list[dict[str, Any]], top: dict[str, str]) -> dict[str, Any]:
-    """For every function: the top rung over the reference shapes."""
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """For every function: the rungs that the library chooses, over the reference shapes."""
     found: dict[str, Any] = {}
-    for operation, rung in top.items():
-        chosen = [r for r in rows if (r["operation"], r["rung"], r["kind"]) == (operation, rung, "reference")]
+    for operation in dict.fromkeys(row["operation"] for row in rows):
+        chosen = [row for row in rows if row["operation"] == operation and row["chosen"] and row["kind"] == "reference"]
         shares = [row["of_pytorch"] for row in chosen if row["of_pytorch"]]
         if shares:
             mean = math.exp(sum(map(math.log, shares)) / len(shares))
-            found[operation] = {"rung": rung, "geometric_mean": round(mean, 3), "lowest": min(shares), "shapes": len(shares)}
+            found[operation] = {"geometric_mean": round(mean, 3), "lowest": min(shares), "shapes": len(shares)}
             found[operation]["not_measured"] = len(chosen) - len(shares)
     return found
 
 
 def line(row: dict[str, Any]) -> str:
     """A row for a reader."""
-    text = f"{row['operation']:28} {row['shape']:48} {row['kind']:10} {row['rung']:14}"
+    text = f"{row['operation']:28} {row['shape']:48} {row['kind']:10} {row['rung']:14}{'*' if row['chosen'] else ' '}"
     if row["ms"] is None:
         return f"{text} {row['note'] or 'not measured: the machine was busy'}"
     text += f"{row['ms']:9.3f} ms {row['rate']:8.1f} {row['unit']:7} {100 * row['of_roof']:4.0f} % of the roof"
@@ -253,14 +283,13 @@ def main() -> None:
             print(f"{case.name} {case.shape} is measured", file=sys.stderr, flush=True)
         machine.look_up()
     rows = [with_roof(row, machine.flops, machine.bandwidth) for row in rows]
-    top = {case.name: ladder(case).numba for case in chosen}
     result: dict[str, Any] = {
         "command": " ".join(["python -m benchmarks.kernels", *sys.argv[1:]]),
         "torch": torch.__version__,
         "numpy": np.__version__,
         "threads": threads,
         "machine": machine.roof,
-        "summary": summary(rows, top),
+        "summary": summary(rows),
         "rows": rows,
     }
     text = json.dumps(result, indent=1)
@@ -273,7 +302,7 @@ def main() -> None:
     for name, found in result["summary"].items():
         mean, lowest = 100 * found["geometric_mean"], 100 * found["lowest"]
         shapes = f"{found['shapes']} reference shapes"
-        print(f"{name:28} {found['rung']}: {mean:.0f} % of PyTorch over {shapes}, at least {lowest:.0f} %")
+        print(f"{name:28} {mean:.0f} % of PyTorch over {shapes}, at least {lowest:.0f} %")
     print(f"SGEMM and copies: {machine.roof}")
 
 

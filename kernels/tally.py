@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -73,8 +74,9 @@ class Observed:
 
     def __getattr__(self, function: str) -> Any:
         run = getattr(self._rung, function)
-        if not callable(run):
-            return run
+        _, _, operation, rung = self._rung.__name__.rsplit(".", 3)
+        if not hasattr(sys.modules[self._rung.__name__.rpartition(".")[0]], function):
+            return run  # not one of the operation's functions: what a wrapper asks a rung about
 
         def observed(*args: Any, **options: Any) -> Any:
             bound = inspect.signature(run).bind(*args, **options)
@@ -85,7 +87,6 @@ class Observed:
             changed = {name for name, x in before.items() if not np.array_equal(x, given[name], equal_nan=True)}
             read = [given[name] for name in before if name != "out" or given.get("accumulate")]
             written = [given[name] for name in before if name in changed or name == "out"] + list(_arrays(result))
-            _, _, operation, rung = self._rung.__name__.rsplit(".", 3)
             name = f"{operation}.{function}"
             flops = 2 * MULTIPLICATIONS[name](given, result) if name in MULTIPLICATIONS else 0
             self._seen.append(Operation(name, rung, flops, _bytes(read), _bytes(written)))

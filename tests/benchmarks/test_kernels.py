@@ -17,7 +17,7 @@ SMALL = [case for case in kernels.cases() if case.kind in ("ragged", "1-D, ragge
 def test_rungs_and_peers_pass_the_gate(case):
     """Every ladder has a ragged shape in the list, or draws random numbers."""
     rungs = kernels.Rungs(case)
-    for rung in rungs.ladder.names:
+    for rung in rungs.names:
         rungs.call(rung)
     rungs.peers()
 
@@ -53,9 +53,17 @@ def test_columns_and_summary():
         "of_roof": None,
     }
     shares = (0.5, 2.0, None)
-    rows = [{"operation": "a.f", "rung": "top", "kind": "reference", "of_pytorch": share} for share in shares]
-    expected = {"rung": "top", "geometric_mean": 1.0, "lowest": 0.5, "shapes": 2, "not_measured": 1}
-    assert kernels.summary(rows, {"a.f": "top"}) == {"a.f": expected}
+    rows = [{"operation": "a.f", "chosen": True, "kind": "reference", "of_pytorch": share} for share in shares]
+    rows += [{**rows[0], "chosen": False, "of_pytorch": 9.0}, {**rows[0], "kind": "ragged", "of_pytorch": 9.0}]
+    assert kernels.summary(rows) == {"a.f": {"geometric_mean": 1.0, "lowest": 0.5, "shapes": 2, "not_measured": 1}}
+
+
+def test_rungs_that_do_some_shapes_are_timed_where_they_fit():
+    of = {
+        (case.name, case.shape): kernels.Rungs(case) for case in kernels.selected(["conv2d.forward"]) if case.kind == "batch 1"
+    }
+    assert {rungs.chosen for rungs in of.values()} <= {"direct", "winograd"}
+    assert [rungs.names[2:] for rungs in of.values()] == [[], ["winograd"]]
 
 
 def test_numpy_is_timed_in_a_process_of_its_own():
