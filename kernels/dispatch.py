@@ -71,14 +71,15 @@ class Ladder:
 
     def choose(self, work: int, *arrays: Any) -> Any:
         """The module of the rung that is to work on `arrays`."""
-        return self.load(self.numba if self._numba_fits(work, arrays) else self.definition)
+        return self.load(self.numba if self.numba_fits(work, *arrays) else self.definition)
 
     def choose_bits(self, work: int) -> Any:
         """The same for an operation that takes no arrays and makes integers on the CPU: every mode gives the same bits."""
         fits = work > 0 and (_mode == "numba" or (_mode == "auto" and work >= self.numba_from))
         return self.load(self.numba if fits else self.definition)
 
-    def _numba_fits(self, work: int, arrays: tuple[Any, ...]) -> bool:
+    def numba_fits(self, work: int, *arrays: Any) -> bool:
+        """Whether the Numba rung is to work on `arrays`."""
         if _mode == "definition" or not all(type(x) is np.ndarray and x.size for x in arrays):
             return False
         dtype = arrays[0].dtype

@@ -145,8 +145,6 @@ def _check_dy(operation: str, dy: Array, expected: Shape, x_shape: Shape, w_shap
 def _rung(g: Geometry, first: Array, second: Array, w_shape: Shape, groups: int, learning: bool = False) -> Any:
     kh, kw, c, m = w_shape  # c of one group
     n = first.shape[0]
-    rung = LADDER.choose(n * g.output[0] * g.output[1] * kh * kw * c * m, first, second)
-    if rung is LADDER.load(LADDER.definition):
-        return rung
-    fewer = LADDER.load("winograd")
-    return fewer if fewer.pays(n, g, c, m, groups, learning) else rung
+    if not LADDER.numba_fits(n * g.output[0] * g.output[1] * kh * kw * c * m, first, second):
+        return LADDER.load(LADDER.definition)
+    return LADDER.load("winograd" if LADDER.load("winograd").pays(n, g, c, m, groups, learning) else LADDER.numba)
