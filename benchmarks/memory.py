@@ -7,6 +7,8 @@ configuration, takes STEPS training steps, and prints a row of JSON with the hig
                      machine code that either side loads or makes when a kernel is first called
     above_code       above what it held after a step of the same configuration with two rows, freed: without that code
 
+CONFIG is one of the reference configurations, or `size` or `width`, where BATCH is what `benchmarks.scaling` stretches instead.
+
 The system reports the peak (VmHWM of /proc/self/status, set back by /proc/self/clear_refs), so this needs Linux.
 """
 
@@ -27,6 +29,11 @@ from typing import Any
 
 STEPS = 5
 SIDES = ("ours", "pytorch", "pytorch-channels-last")
+# The network of `scaling_pairs.py`: a "batch" is then the size of its images, or its width.
+STRETCHED: dict[str, Callable[[int], tuple[int, int, int]]] = {
+    "size": lambda size: (32, max(4, size), 32),
+    "width": lambda width: (32, 28, width),
+}
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -48,13 +55,16 @@ def side_of(side: str, name: str, scope: ExitStack) -> Callable[[int], Callable[
     """batch size -> a step by its number, of one side; imports what that needs."""
     if side == "ours":
         import minigen.kernels.jit  # noqa: F401  Numba with its compiler is an import too
-        from benchmarks import ours
+        from benchmarks import ours, scaling_pairs
         from minigen import backend
         from minigen.random import Key
 
         scope.enter_context(backend.workspace())
 
         def build(batch: int) -> Callable[[int], object]:
+            if name in STRETCHED:
+                network = scaling_pairs.ours(*STRETCHED[name](batch))
+                return lambda _: network()
             made = ours.build(name, batch_size=batch)
             return lambda i: made.step(Key(2).at(i))
 
@@ -62,11 +72,14 @@ def side_of(side: str, name: str, scope: ExitStack) -> Callable[[int], Callable[
 
     import torch
 
-    from benchmarks import torch_steps
+    from benchmarks import scaling_pairs, torch_steps
 
     torch.set_num_threads(os.cpu_count() or 1)
 
     def peer(batch: int) -> Callable[[int], object]:
+        if name in STRETCHED:
+            network = scaling_pairs.theirs(*STRETCHED[name](batch), channels_last=side.endswith("last"))
+            return lambda _: network()
         made = torch_steps.build(name, batch_size=batch, channels_last=side.endswith("last"))
         return lambda _: made.step()
 

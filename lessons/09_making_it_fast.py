@@ -280,7 +280,7 @@ roofs, bars = figure.subplots(1, 2, width_ratios=(1.5, 1))
 span = np.geomspace(0.08, 200, 200)
 roofs.loglog(span, np.minimum(peak, span * bandwidth) / 1e9, color="black", lw=1.2)
 roofs.text(1.1, bandwidth / 1e9, f"memory: {bandwidth / 1e9:.0f} GB/s", va="top")
-roofs.text(200, 1.08 * peak / 1e9, f"products: {peak / 1e9:.0f} GFLOP/s", ha="right", va="bottom")
+roofs.text(peak / bandwidth, 1.06 * peak / 1e9, f"products: {peak / 1e9:.0f} GFLOP/s", va="bottom")
 colors = dict(zip(rates, ("#8a8a8a", "#c9a227", "#d1602d", "#1f5fa8", "#a8a83c", "#3c8f4a"), strict=True))
 for name, color in colors.items():
     at = intensities[name]
