@@ -1,6 +1,7 @@
-"""The README's table of figures, from the committed results: `python -m benchmarks.report` rewrites it between its markers.
+"""The README's tables, from the committed results: `python -m benchmarks.report` rewrites them between their markers.
 
-A row is what was measured, our figure, what it is held against, and the command. No number is typed by hand.
+A row of the figures is what was measured, our figure, what it is held against, and the command; the tables of speed are in
+`report_speed.py`. No number is typed by hand.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks import report_speed
+
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parents[1] / "README.md"
-BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 
 
 class Row(NamedTuple):
@@ -153,15 +155,6 @@ def flows_2d(r: dict[str, Any]) -> Iterator[Row]:
         yield Row(what, f"{found['excess_nats']:.3f} ({by_seed})", f"0, the truth itself; the goal was {goal}")
 
 
-def steps(r: dict[str, Any]) -> Iterator[Row]:
-    for row in r["rows"]:
-        ratio = "not measured" if row["ratio"] is None else f"{row['ratio']:.2f}"
-        what = (
-            f"training step of {row['config']}, {row['parameters']:,} parameters, {r['threads']} threads: our time / PyTorch's"
-        )
-        yield Row(what, ratio, f"PyTorch {r['torch']}")
-
-
 TABLES: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
     f.__name__: f
     for f in (
@@ -181,7 +174,6 @@ TABLES: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
         flow_matching,
         flow_memory,
         pixelcnn_mnist,
-        steps,
     )
 }
 
@@ -197,13 +189,26 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def with_table(readme: str) -> str:
-    """The README with today's table between the markers."""
-    before, _, rest = readme.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+def between(text: str, name: str, content: str) -> str:
+    """`text` with `content` between the markers of that name. Raises ValueError where they are missing."""
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"{README.name} needs the markers {begin} and {end}: put them where the table shall stand")
+    return f"{before}{begin}\n{content}\n{end}{after}"
+
+
+def with_tables(readme: str) -> str:
+    """The README with today's tables between their markers; what has no result yet has an empty one."""
+    readme = between(readme, "figures", table())
+    for name, lines in report_speed.TABLES.items():
+        path = RESULTS / f"{name}.json"
+        content = "\n".join(lines(json.loads(path.read_text()))) if path.exists() else ""
+        readme = between(readme, name, content)
+    return readme
 
 
 if __name__ == "__main__":
-    README.write_text(with_table(README.read_text()))
+    README.write_text(with_tables(README.read_text()))
     print(table())
