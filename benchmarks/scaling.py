@@ -146,6 +146,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
                 if points:
                     color = "#1f5fa8" if who == "ours" else "#d1602d"
                     axes[line][column].loglog(*zip(*points, strict=True), style, ms=4, color=color, label=name)
+            axes[line][column].minorticks_off()
             axes[line][column].set_ylabel(label if column == 0 else "")
         axes[0][column].set_title(f"{model}: {axis}")
         axes[1][column].set_xlabel(axis)
