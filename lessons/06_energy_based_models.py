@@ -18,6 +18,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from safetensors.numpy import load_file
 
 from minigen.check import prove
 from minigen.data import Glyphs, load
@@ -260,13 +261,31 @@ print(f"moons: -log p of held-out points is {excess:.2f} nats above the entropy,
 assert STEPS < FULL or excess < 0.6
 
 # %% [markdown]
+# On images the same network has convolutions, and Z is out of reach. What is left is to look. This one has seen MNIST for
+# 3,000 steps (`lessons/weights/make.py` says how); here its chains start from uniform noise and go downhill, 20 Langevin steps
+# a turn.
+
+# %%
+drawn = EBM((28, 28, 1), key.at("drawn"))
+weights = load_file("lessons/weights/06_ebm.safetensors")
+for path, view in drawn.energy.named("energy"):
+    view[...] = weights[path]
+turns = 16 if STEPS >= FULL else 2
+way = [drawn.uniform(14, key.at("noise"))]
+for i in range(turns):
+    way.append(langevin(drawn.energy, way[-1], key.at("downhill", i), **drawn.dynamics))
+heights = [drawn.energy.forward(x)[0].mean() for x in way]
+print(f"from noise to digits: mean energy {heights[0]:.1f}, after one turn {heights[1]:.2f}, after {turns} {heights[-1]:.2f}")
+assert heights[-1] < heights[1] < heights[0]
+
+# %% [markdown]
 # ## 8. The figure
 
 # %%
 matplotlib.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
-figure = Figure(figsize=(11, 11), layout="constrained")
+figure = Figure(figsize=(11, 14), layout="constrained")
 axes = figure.subplot_mosaic(
-    [["curve", "digits", "filters"], ["samples", "samples", "density"], ["samples", "samples", "points"]]
+    [["curve", "digits", "filters"], ["samples", "samples", "density"], ["samples", "samples", "points"], ["way"] * 3]
 )
 for (name, curve), colour in zip(curves.items(), ("#b3541e", "#8a8a8a", "#1f5fa8"), strict=True):
     axes["curve"].plot(watch * np.arange(1, len(curve) + 1), curve, color=colour, label=name)
@@ -288,6 +307,12 @@ axes["points"].plot(*ebm.sample(3000, key.at("points")).T, ".", ms=1.5, color="#
 axes["points"].set_title("its Langevin chains")
 for name in ("density", "points"):
     axes[name].set(xlim=(-4.5, 4.5), ylim=(-4.5, 4.5), aspect="equal", xticks=[], yticks=[])
+shown = np.stack([way[i] for i in (0, 1, turns // 2, turns)])[..., 0]  # (4, 14, 28, 28)
+axes["way"].imshow(shown.swapaxes(1, 2).reshape(4 * 28, 14 * 28), cmap="gray_r")
+axes["way"].set_title(
+    f"MNIST: Langevin chains of a convolutional energy, from noise, after 0, 1, {turns // 2} and {turns} turns"
+)
+axes["way"].set_axis_off()
 OUT.mkdir(parents=True, exist_ok=True)
 figure.savefig(OUT / "06_energy_based_models.png", dpi=130)
 print("figure:", OUT / "06_energy_based_models.png")

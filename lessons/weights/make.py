@@ -9,6 +9,8 @@ minigen train glow --set levels=3 --set steps=6 --set width=64 --set data.size=1
     (stopped after step 8,418, an hour on a busy core)
 python lessons/weights/anneal.py runs/lesson-05 700
 python lessons/weights/make.py runs/lesson-05 lessons/weights/05_glow.safetensors flow
+minigen train ebm --data mnist
+python lessons/weights/make.py runs/ebm-mnist lessons/weights/06_ebm.safetensors energy
 python -m benchmarks.pixelcnn_mnist
 python lessons/weights/make.py runs/gated_pixelcnn_mnist lessons/weights/07_gated_pixelcnn.safetensors net
 minigen train wavenet
