@@ -5,7 +5,7 @@
 // c' is what c held, if it is added to; bias one number for a column. slope is 1 for nothing, 0 for ReLU, between them for leaky
 // ReLU. A smooth activation is a kernel of its own: it would be unrolled for each of the 64 sums of a thread.
 //
-// Where k is shared out between blocks (gridDim.z of them), each writes its part of the sums as it is, and `sum_of_parts` adds
+// Where k is shared out between blocks, `parts` of them, each writes its part of the sums as it is, and `sum_of_parts` adds
 // them up in order and does the rest: the same bits every time, which atomic additions would not give.
 #pragma once
 
@@ -21,9 +21,10 @@ struct Epilogue {
     float slope;
     bool accumulate, whole, quads;  // whole: these are all of the sums
 
-    __device__ __forceinline__ Epilogue(float* c, const float* bias, int rows, int columns, float slope, int accumulate)
-        : c(c + blockIdx.z * size_t(rows) * columns), bias(bias), rows(rows), columns(columns), slope(slope),
-          accumulate(accumulate != 0), whole(gridDim.z == 1),
+    __device__ __forceinline__ Epilogue(float* c, const float* bias, int rows, int columns, float slope, int accumulate,
+                                        int part, int parts)
+        : c(c + part * size_t(rows) * columns), bias(bias), rows(rows), columns(columns), slope(slope),
+          accumulate(accumulate != 0), whole(parts == 1),
           quads(columns % 4 == 0 && reinterpret_cast<unsigned long long>(c) % 16 == 0) {}
 
     __device__ __forceinline__ float finished(float sum, size_t at, int column) const {
@@ -54,12 +55,12 @@ struct Epilogue {
     }
 };
 
-// The k's of this block: its share of the steps of `unit`. Shares differ by one step at most.
+// The k's of one part: its share of the steps of `unit`. Shares differ by one step at most.
 struct Share {
     int begin, end;
-    __device__ __forceinline__ Share(int depth, int unit) {
+    __device__ __forceinline__ Share(int depth, int unit, int part, int parts) {
         long long steps = (depth + unit - 1) / unit;
-        begin = int(steps * blockIdx.z / gridDim.z) * unit;
-        end = min(depth, int(steps * (blockIdx.z + 1) / gridDim.z) * unit);
+        begin = int(steps * part / parts) * unit;
+        end = min(depth, int(steps * (part + 1) / parts) * unit);
     }
 };

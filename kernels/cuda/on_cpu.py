@@ -136,11 +136,13 @@ def _made(
     if made.exists():
         return made
     folder.mkdir(parents=True, exist_ok=True)
+    plain = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}  # the compiler runs without a sanitizer
     with tempfile.TemporaryDirectory(dir=folder) as work:
         written, result = Path(work) / "kernel.cpp", Path(work) / ("made" + suffix)
         written.write_text(text)
         done = subprocess.run(
             [command, *flags, *kind, f"-I{HERE}", str(written), *map(str, objects), "-o", str(result)],
+            env=plain,
             capture_output=True,
             text=True,
             check=False,

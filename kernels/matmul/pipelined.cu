@@ -20,7 +20,7 @@
 // instructions: FFMA LDGSTS LDS.128 STG.E.128 LDGDEPBAR
 
 #include "../cuda/intrinsics.cuh"
-#include "quads.cuh"
+#include "../cuda/quads.cuh"
 
 const int TILE = 128, DEPTH = 16, EACH = 8, THREADS = 256;
 

@@ -16,7 +16,7 @@
 // registers: 128
 // instructions: FFMA LDG.E.128 LDS.128 STG.E.128
 
-#include "quads.cuh"
+#include "../cuda/quads.cuh"
 
 const int TILE = 128, HALF = 64, DEPTH = 8, EACH = 8;
 

@@ -1,7 +1,7 @@
 """What every CUDA kernel is asked: sizes that fill its tiles, that do not, that are smaller than one, one row, one channel.
 
 A case runs one kernel at one size against float64 and checks the error by norm; it works under any order of threads and under
-the sanitizers. `ALL` is the table of cases; `tiny` marks those that the thread sanitizer can finish.
+the sanitizers. `tiny` marks those that the thread sanitizer can finish.
 """
 
 from __future__ import annotations
@@ -126,4 +126,4 @@ def _matrix_cases():
                 yield Case(f"{precision}, {name}, {shape}", run, shape == (3, 2, 50), precision == "float32")
 
 
-ALL = list(_matrix_cases())
+MATRIX_CASES = list(_matrix_cases())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import conv_cases
 import cuda_cases
 import numpy as np
 import pytest
@@ -10,14 +11,16 @@ from minigen.kernels.cuda import tiling
 from minigen.kernels.matmul import cuda as matmul
 from minigen.random import Key
 
+CASES = [*cuda_cases.MATRIX_CASES, *conv_cases.cases()]
 
-@pytest.mark.parametrize("case", cuda_cases.ALL, ids=[case.name for case in cuda_cases.ALL])
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_case(case, order):
     assert case() == 1
 
 
 def test_cases_have_names_of_their_own():
-    assert len({case.name for case in cuda_cases.ALL}) == len(cuda_cases.ALL)
+    assert len({case.name for case in CASES}) == len(CASES)
 
 
 def test_the_orders_agree_to_the_last_bit():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import conv_cases
 import cuda_cases
 import numpy as np
 
@@ -20,7 +21,7 @@ if __name__ == "__main__":
     sanitizer, what = sys.argv[1:]
     with on_cpu.running(sanitizer=sanitizer):
         if what == "cases":
-            print(sum(case(sanitizer) for case in cuda_cases.ALL))
+            print(sum(case(sanitizer) for case in (*cuda_cases.MATRIX_CASES, *conv_cases.cases())))
         else:
             faults = str(Path(__file__).parent / "faults.cu")
             y = np.zeros(1000, np.float32)  # larger than what NumPy keeps back for later
