@@ -58,11 +58,12 @@ class Ladder:
     numba: str  # the module of the Numba rung
     numba_from: int  # work from which "auto" takes it
     definition: str = "definition"
+    between: tuple[str, ...] = ()  # rungs for readers, which nothing chooses
 
     @property
     def names(self) -> tuple[str, ...]:
         """The rungs, plainest first."""
-        return self.definition, self.numba
+        return self.definition, *self.between, self.numba
 
     def load(self, name: str) -> Any:
         """The module of one rung; the first Numba rung that is loaded opens the thread pool."""

@@ -44,10 +44,19 @@ _announced: list[Any] = []
 
 def compiled(function: F) -> F:
     """Compiles `function` at its first call, with parallel loops where it says `prange`."""
+    return _compiled(function, parallel=True)
+
+
+def compiled_for_one(function: F) -> F:
+    """The same without parallel loops, for one thread: the rungs of a ladder that come before `prange`."""
+    return _compiled(function, parallel=False)
+
+
+def _compiled(function: F, parallel: bool) -> F:
     open_pool()
     # x / 0 is infinite or NaN as in NumPy (`error_model`): to raise ZeroDivisionError would be a branch at every division, and
     # a loop with a branch out of it is not vectorised.
-    made: Any = numba.njit(function, parallel=True, fastmath=ARITHMETIC, error_model="numpy", cache=True, nogil=True)
+    made: Any = numba.njit(function, parallel=parallel, fastmath=ARITHMETIC, error_model="numpy", cache=True, nogil=True)
     file = made._cache._cache_file
     file._source_stamp = file._source_stamp, _SHARED  # Numba's stamp is the time and size of the kernel's own file
     _kernels.append(made)

@@ -7,7 +7,12 @@ from minigen.backend import Array
 from .. import arguments
 from ..dispatch import Ladder
 
-LADDER = Ladder(__name__, numba="register_tile", numba_from=1 << 19)  # work: multiplications
+LADDER = Ladder(
+    __name__,
+    numba="register_tile",
+    numba_from=1 << 19,  # work: multiplications
+    between=("loops", "cache_order", "parallel"),
+)
 
 
 def matmul(

@@ -48,6 +48,20 @@ def test_numba_equals_definition(m, n, k, ta, tb, accumulate, wide, seed):
     kernel_cases.check_close(c, expected)
 
 
+@pytest.mark.parametrize("name", matmul.LADDER.names)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_rung_of_the_ladder(name, dtype):
+    """Those for readers too, which no mode chooses."""
+    for transpose_a, transpose_b, accumulate in ((0, 0, 0), (1, 0, 1), (0, 1, 0), (1, 1, 1)):
+        a, b, expected = factors(Key(2), 13, 37, 29, transpose_a, transpose_b, dtype)
+        out = Key(3).normal((13, 37), dtype) if accumulate else np.full((13, 37), np.nan, dtype)
+        expected = expected + out if accumulate else expected
+        rung = matmul.LADDER.load(name)
+        c = rung.matmul(a, b, transpose_a=transpose_a, transpose_b=transpose_b, out=out, accumulate=bool(accumulate))
+        assert c is out
+        kernel_cases.check_close(c, expected)
+
+
 @RUNGS
 @pytest.mark.parametrize("transposed", [False, True])
 def test_depth_beyond_one_block(mode, transposed):
