@@ -91,11 +91,10 @@ def silu(x: Array, y: Array, leak: Any) -> None:
 
 @compiled
 def silu_gradient(dy: Array, x: Array, dx: Array, leak: Any) -> None:
-    """dy (s + x s (1 - s))."""
+    """dy (s + x s (1 - s)); 1 - s is the sigmoid of -x, which a difference would lose where x is large."""
     for i in prange(x.shape[0]):
         s = sigmoid(x[i])
-        y = x[i] * s
-        dx[i] = dy[i] * (s + y - y * s)
+        dx[i] = dy[i] * (s + x[i] * s * sigmoid(-x[i]))
 
 
 FORWARD: dict[str, Callable[..., None]] = {"leaky": leaky, "tanh": hyperbolic, "sigmoid": logistic, "silu": silu}

@@ -160,7 +160,7 @@ def sums_kernel(SILU: bool) -> Any:
                     u = gain[c] * z + b[c]
                     if SILU:
                         s = sigmoid(u)
-                        du = dy[n, i, c] * (s + u * s - u * s * s)
+                        du = dy[n, i, c] * (s + u * s * sigmoid(-u))
                     else:
                         du = dy[n, i, c] if u > 0 else leak * dy[n, i, c]
                     parts[zero, n, k, c] += du
@@ -196,7 +196,7 @@ def gradient_kernel(SILU: bool) -> Any:
                     u = gain[c] * z + b[c]
                     if SILU:
                         s = sigmoid(u)
-                        du = dy[n, i, c] * (s + u * s - u * s * s)
+                        du = dy[n, i, c] * (s + u * s * sigmoid(-u))
                     else:
                         du = dy[n, i, c] if u > 0 else leak * dy[n, i, c]
                     dx[n, i, c] = straight[n, c] * du - level[n, c] - tilt[n, c] * z
