@@ -14,6 +14,7 @@ _MODELS = {
     "denoising_autoencoder": "denoising_autoencoder:DenoisingAutoencoder",
     "vae": "vae:VAE",
     "conv_vae": "conv_vae:ConvVAE",
+    "beta_vae": "beta_vae:BetaVAE",
     "gan": "gan:GAN",
     "dcgan": "dcgan:DCGAN",
     "conditional_gan": "conditional_gan:ConditionalGAN",

@@ -137,10 +137,12 @@ class VAE(Model):
         hidden: int = 400,
         latents: int = 20,
         beta: float = 1.0,
+        **others: Layer,
     ) -> None:
+        """`others` are networks that a model has besides encoder and decoder."""
         self.shape, self.latents = shape, latents
         encoder, decoder = self.networks(shape, hidden, latents)
-        super().__init__(key, dtype, encoder=encoder, decoder=decoder)
+        super().__init__(key, dtype, encoder=encoder, decoder=decoder, **others)
         self.objectives = (NegativeElbo(beta),)
 
     def networks(self, shape: Shape, hidden: int, latents: int) -> tuple[Encoder, Sequential]:
