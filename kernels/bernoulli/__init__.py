@@ -1,4 +1,7 @@
-"""Cross-entropy of binary pixels with its gradient, from logits, in one pass: the reconstruction term of a VAE."""
+"""Cross-entropy of binary pixels with its gradient, from logits, in one pass: the reconstruction term of a VAE.
+
+`rows` keeps the rows apart, for objectives that weigh them: K decodings of every image, each with a likelihood of its own.
+"""
 
 from __future__ import annotations
 
@@ -21,3 +24,34 @@ def loss(logits: Array, x: Array, *, out: Array | None = None) -> tuple[float, A
     arguments.check_out("bernoulli", out, logits.shape, dtype)
     result: tuple[float, Array] = LADDER.choose(logits.size, logits, x).loss(logits, x, out=out)
     return result
+
+
+def rows(logits: Array, x: Array) -> Array:
+    """-> nll (N, K) = sum_p -log p(x_np | logits_nkp), in nats, of logits (N, K, P) and x (N, P) in [0, 1]; summed in float64.
+
+    Raises ValueError on shapes that do not fit, TypeError on mixed precisions.
+    """
+    _check_rows("bernoulli.rows", logits, x)
+    arguments.same_kind("bernoulli.rows", logits=logits, x=x)
+    nll: Array = LADDER.choose(logits.size, logits, x).rows(logits, x)
+    return nll
+
+
+def rows_gradient(logits: Array, x: Array, dnll: Array) -> Array:
+    """-> dlogits (N, K, P) = dnll (sigmoid(logits) - x), of logits (N, K, P), x (N, P) and dnll (N, K).
+
+    Raises ValueError on shapes that do not fit, TypeError on mixed precisions.
+    """
+    _check_rows("bernoulli.rows_gradient", logits, x)
+    if dnll.shape != logits.shape[:2]:
+        raise ValueError(
+            f"bernoulli.rows_gradient: dnll {dnll.shape} must be {logits.shape[:2]}, a number for each row of logits"
+        )
+    arguments.same_kind("bernoulli.rows_gradient", logits=logits, x=x, dnll=dnll)
+    dlogits: Array = LADDER.choose(logits.size, logits, x, dnll).rows_gradient(logits, x, dnll)
+    return dlogits
+
+
+def _check_rows(name: str, logits: Array, x: Array) -> None:
+    if logits.ndim != 3 or x.shape != (logits.shape[0], logits.shape[2]):
+        raise ValueError(f"{name}: logits {logits.shape} must be (N, K, P) and x {x.shape} (N, P): K rows of logits for each x")

@@ -12,7 +12,9 @@ which cannot overflow:
 
 |z| and max branch on the real part, so that everything stays analytic and the complex step is exact.
 
-Legend: z the logits, x the data in [0, 1]; both and dlogits of any one shape.
+Of `rows`, each row's sum is a number of its own: nll = sum_p (softplus(z) - x z), and dlogits = dnll (sigmoid(z) - x).
+
+Legend: z the logits, x the data in [0, 1]; both and dlogits of any one shape. Of `rows`: N data, K logits for each, P pixels.
 """
 
 from __future__ import annotations
@@ -26,14 +28,32 @@ from minigen.backend import Array
 from ..arguments import output
 
 
+def softplus_and_sigmoid(z: Array) -> tuple[Array, Array]:
+    """log(1 + e^z) and 1 / (1 + e^-z)."""
+    positive = z.real > 0
+    t = np.exp(np.where(positive, -z, z))
+    return np.where(positive, z, 0) + np.log1p(t), np.where(positive, 1, t) / (1 + t)
+
+
 def loss(logits: Array, x: Array, *, out: Array | None = None) -> tuple[float, Array]:
     """-> (total over all elements, dlogits)."""
-    z, positive = logits, logits.real > 0
     dtype = np.result_type(logits.dtype, x.dtype)
     out = output(out, logits.shape, dtype, like=logits)
-    t = np.exp(np.where(positive, -z, z))
-    softplus = np.where(positive, z, 0) + np.log1p(t)
+    softplus, sigmoid = softplus_and_sigmoid(logits)
     wide = np.complex128 if dtype.kind == "c" else np.float64
-    total: Any = np.sum(softplus - x * z, dtype=wide).item()
-    out[...] = np.where(positive, 1, t) / (1 + t) - x
+    total: Any = np.sum(softplus - x * logits, dtype=wide).item()
+    out[...] = sigmoid - x
     return total, out
+
+
+def rows(logits: Array, x: Array) -> Array:
+    """-> nll (N, K)."""
+    softplus, _ = softplus_and_sigmoid(logits)  # (N, K, P)
+    each = softplus - x[:, None] * logits
+    return np.sum(each, -1, dtype=np.result_type(each.dtype, np.float64)).astype(each.dtype)
+
+
+def rows_gradient(logits: Array, x: Array, dnll: Array) -> Array:
+    """-> dlogits (N, K, P)."""
+    _, sigmoid = softplus_and_sigmoid(logits)
+    return dnll[..., None] * (sigmoid - x[:, None])

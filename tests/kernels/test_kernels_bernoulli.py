@@ -121,3 +121,60 @@ def test_errors_say_what_to_do():
         bernoulli.loss(z, np.ones((4, 5), np.uint8))
     with pytest.raises(ValueError, match="out must be"):
         bernoulli.loss(z, x, out=np.empty((5, 4), np.float32))
+
+
+# ---- rows: K decodings of every image
+
+ROWS = st.tuples(st.sampled_from((1, 3)), st.sampled_from((1, 2, 7)), st.sampled_from((1, 15, 17, 784)))
+
+
+def rows_of(key, N, K, P, dtype):
+    z, _ = pixels(key, (N, K, P), dtype)
+    return z, key.at("x").uniform((N, P), np.float64).astype(dtype), key.at("dnll").normal((N, K), np.float64).astype(dtype)
+
+
+@given(shape=ROWS, wide=st.booleans(), seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=30)
+def test_rows_are_the_sums_of_their_parts(shape, wide, seed):
+    N, K, P = shape
+    z, x, dnll = rows_of(Key(seed), N, K, P, np.float64 if wide else np.float32)
+    with rungs("numba"):
+        nll, dz = bernoulli.rows(z, x), bernoulli.rows_gradient(z, x, dnll)
+    assert nll.dtype == dz.dtype == z.dtype
+    for n in range(N):
+        for k in range(K):
+            with rungs("definition"):
+                total, gradient = bernoulli.loss(z[n, k].astype(np.float64), x[n].astype(np.float64))
+            assert abs(nll[n, k] - total) <= (1e-6 if not wide else 1e-13) * max(1, abs(total))
+            scale = np.hypot(gradient + x[n], x[n]) * abs(float(dnll[n, k]))
+            kernel_cases.check_close(dz[n, k], dnll[n, k] * gradient, 4e-7 if not wide else 1e-14, scale=scale)
+
+
+def test_the_gradient_of_rows_by_the_complex_step():
+    z, x, dnll = rows_of(Key(11), 3, 4, 9, np.float64)
+    direction = Key(12).normal(z.shape, np.float64)
+    moved = bernoulli.rows(z + 1e-30j * direction, x).imag / 1e-30  # (3, 4)
+    np.testing.assert_allclose((dnll * moved).sum(), (bernoulli.rows_gradient(z, x, dnll) * direction).sum(), rtol=1e-12)
+    turned = bernoulli.rows_gradient(z + 1e-30j * direction, x, dnll).imag / 1e-30
+    p = 1 / (1 + np.exp(-z))
+    np.testing.assert_allclose(turned, dnll[..., None] * p * (1 - p) * direction, rtol=1e-9)
+
+
+@RUNGS
+def test_a_nan_stays_in_its_row(mode):
+    z, x, dnll = rows_of(Key(13), 3, 100, 50, np.float32)
+    z[1, 7, 3] = np.nan
+    with rungs(mode):
+        nll, dz = bernoulli.rows(z, x), bernoulli.rows_gradient(z, x, dnll)
+    assert np.argwhere(np.isnan(nll)).tolist() == [[1, 7]]
+    assert np.argwhere(np.isnan(dz)).tolist() == [[1, 7, 3]]
+
+
+def test_rows_that_do_not_fit():
+    z, x, _ = rows_of(Key(14), 3, 4, 5, np.float32)
+    with pytest.raises(ValueError, match=r"logits \(3, 4, 5\) must be \(N, K, P\) and x \(3, 4\) \(N, P\)"):
+        bernoulli.rows(z, x[:, :4])
+    with pytest.raises(ValueError, match=r"dnll \(3, 5\) must be \(3, 4\)"):
+        bernoulli.rows_gradient(z, x, z[0, :3])
+    with pytest.raises(TypeError, match="convert"):
+        bernoulli.rows(z, x.astype(np.float64))
