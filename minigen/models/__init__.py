@@ -15,6 +15,7 @@ _MODELS = {
     "vae": "vae:VAE",
     "conv_vae": "conv_vae:ConvVAE",
     "beta_vae": "beta_vae:BetaVAE",
+    "iwae": "iwae:IWAE",
     "gan": "gan:GAN",
     "dcgan": "dcgan:DCGAN",
     "conditional_gan": "conditional_gan:ConditionalGAN",

@@ -22,6 +22,7 @@ from numpy.typing import DTypeLike
 
 from .. import optim
 from ..backend import Array, Shape
+from ..kernels import bernoulli as bernoulli_kernel
 from ..layers.composite import Composite, Sequential
 from ..layers.elementwise import ReLU, sigmoid
 from ..layers.layer import Layer
@@ -42,6 +43,19 @@ def reparameterize(mu: Array, logvar: Array, eps: Array) -> Array:
 def reparameterize_backward(dz: Array, logvar: Array, eps: Array) -> tuple[Array, Array]:
     """dmu = dz, dlogvar = dz e^(logvar/2) eps / 2."""
     return dz, 0.5 * dz * np.exp(0.5 * logvar) * eps
+
+
+def spread(mu: Array, logvar: Array, eps: Array) -> Array:
+    """K samples for every image: z_i = mu + e^(logvar/2) eps_i, with mu and logvar (N, L), eps and z (N, K, L)."""
+    return reparameterize(mu[:, None], logvar[:, None], eps)
+
+
+def log_ratio(logvar: Array, eps: Array, z: Array) -> Array:
+    """log p(z_i) - log q(z_i|x) = sum_l (eps_i^2 + logvar - z_i^2) / 2 at z_i = mu + e^(logvar/2) eps_i: (N, K).
+
+    log q is -sum (log 2 pi + logvar + eps^2) / 2 there, and log 2 pi is in both.
+    """
+    return 0.5 * (eps * eps + logvar[:, None] - z * z).sum(-1)
 
 
 class Encoder(Composite):
@@ -171,6 +185,17 @@ class VAE(Model):
         bound = NegativeElbo(beta=1.0)
         terms, _ = bound(self, batch, bound.draw(self, batch, key), train=False, backward=False)
         return {"negative_elbo": total(terms), **terms}
+
+    def log_weights(self, x: Array, samples: int, key: Key) -> Array:
+        """log w_i = log p(x|z_i) + log p(z_i) - log q(z_i|x) for samples z_i of q(z|x): (N, samples), nats.
+
+        The mean of the w_i is an unbiased estimate of p(x) (Burda et al. 2016; derived in iwae.py).
+        """
+        mu, logvar = self.encode(x)  # (N, L), (N, L)
+        eps = key.normal((len(x), samples, self.latents), like=x)
+        z = spread(mu, logvar, eps)
+        logits = self.decoder.forward(z.reshape(-1, self.latents))[0].reshape(len(x), samples, -1)  # (N, samples, P)
+        return log_ratio(logvar, eps, z) - bernoulli_kernel.rows(logits, x.reshape(len(x), -1))
 
     # ---- what it is used for
 
