@@ -15,6 +15,7 @@ _MODELS = {
     "vae": "vae:VAE",
     "conv_vae": "conv_vae:ConvVAE",
     "beta_vae": "beta_vae:BetaVAE",
+    "factor_vae": "factor_vae:FactorVAE",
     "iwae": "iwae:IWAE",
     "gan": "gan:GAN",
     "dcgan": "dcgan:DCGAN",
