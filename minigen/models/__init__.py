@@ -16,6 +16,7 @@ _MODELS = {
     "conv_vae": "conv_vae:ConvVAE",
     "beta_vae": "beta_vae:BetaVAE",
     "factor_vae": "factor_vae:FactorVAE",
+    "conditional_vae": "conditional_vae:ConditionalVAE",
     "iwae": "iwae:IWAE",
     "gan": "gan:GAN",
     "dcgan": "dcgan:DCGAN",
