@@ -7,6 +7,7 @@ from . import (  # noqa: F401  each of these registers its data sets
     binarized_mnist,
     fashion_mnist,
     fsdd,
+    glyph_factors,
     glyphs,
     grammar,
     image_folder,
@@ -18,6 +19,7 @@ from . import (  # noqa: F401  each of these registers its data sets
 from .batches import Batch, Batches
 from .dataset import DataError, Dataset, Redrawn, as_floats, check_images
 from .densities import DENSITIES, Density, Modes, density
+from .glyph_factors import GlyphFactors
 from .glyphs import Glyphs
 from .registry import Entry, describe, load, names, register
 from .sequences import Sequences
@@ -30,6 +32,7 @@ __all__ = [
     "Dataset",
     "Density",
     "Entry",
+    "GlyphFactors",
     "Glyphs",
     "Modes",
     "Redrawn",
