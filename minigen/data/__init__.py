@@ -14,6 +14,7 @@ from . import (  # noqa: F401  each of these registers its data sets
     mnist,
     plucked,
     points,
+    stacked,
     text,
 )
 from .batches import Batch, Batches

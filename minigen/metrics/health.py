@@ -14,6 +14,13 @@ A critic of a Wasserstein GAN does not guess, it measures: its output is a heigh
 
 and being right about every row is no fault of it: its slope is bounded, and teaches as much there as anywhere.
 
+Where it is known which modes the data have (Gaussians in the plane, `modes.py`; stacked digits, `stacked.py`), they are counted
+on many samples, and collapse needs no guess. As many modes as
+
+    effective    M exp(-reverse KL) = exp(the entropy of the samples' shares of the M modes)
+
+are drawn in equal parts; at less than half of M it is a collapse. And what no mode is near to is no sample yet.
+
 "Near" is within the distance of a real row to its k-th nearest real row, k a sixteenth of the rows: coarse enough not to ask
 for sharp samples, fine enough to notice that a region of the data has none.
 
@@ -22,6 +29,7 @@ n real rows, m samples, D numbers in a row.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -29,9 +37,27 @@ import numpy as np
 
 from ..backend import Array, to_device
 
-COLLAPSE = 0.5  # of diversity, and of coverage while precision is above it
+COLLAPSE = 0.5  # of diversity, of coverage while precision is above it, and of the modes
+SHARP = 0.5  # the least part of the samples that has to be of high quality
 SATURATED = 0.98  # of told_apart
 GUESSING = 0.55
+
+
+class Modes(NamedTuple):
+    """The modes of the data that samples were found on."""
+
+    found: int
+    of: int  # M
+    reverse_kl: float  # nats
+    quality: float  # the share of samples that are clearly on a mode
+
+    @property
+    def effective(self) -> float:
+        """How many modes have equal parts."""
+        return self.of * math.exp(-self.reverse_kl)
+
+    def __str__(self) -> str:
+        return f"{self.found} of {self.of} modes, {self.quality:.0%} of the samples on one, reverse KL {self.reverse_kl:.2f}"
 
 
 class Health(NamedTuple):
@@ -42,6 +68,7 @@ class Health(NamedTuple):
     precision: float
     coverage: float
     distance: float | None = None  # of a critic alone
+    modes: Modes | None = None  # where the data have known ones
 
 
 class Verdict(NamedTuple):
@@ -54,8 +81,18 @@ class Verdict(NamedTuple):
         return f"{self.word}: {self.why}"
 
 
-def health(real: Array, fake: Array, real_logits: Array, fake_logits: Array, *, critic: bool = False) -> Health:
+def health(
+    real: Array,
+    fake: Array,
+    real_logits: Array,
+    fake_logits: Array,
+    *,
+    critic: bool = False,
+    modes: Modes | None = None,
+) -> Health:
     """The figures of real rows (n, ...) and samples (m, ...), and of their logits, or a `critic`'s heights, (n, 1) and (m, 1).
+
+    `modes` were counted elsewhere, and are passed on.
 
     Raises ValueError on fewer than three rows of either.
     """
@@ -71,7 +108,7 @@ def health(real: Array, fake: Array, real_logits: Array, fake_logits: Array, *, 
     spread = [pairs.sum() / (len(pairs) * (len(pairs) - 1)) for pairs in (among, within)]
     diversity = spread[0] / spread[1] if spread[1] else float("nan")
     distance = float(a.mean() - b.mean()) if critic else None
-    return Health(float(above), float(diversity), float(near.any(0).mean()), float(near.any(1).mean()), distance)
+    return Health(float(above), float(diversity), float(near.any(0).mean()), float(near.any(1).mean()), distance, modes)
 
 
 def distances(x: Array, y: Array) -> Array:
@@ -90,6 +127,9 @@ def verdict(found: Health, losses: Mapping[str, Sequence[float]]) -> Verdict:
         apart = f"the critic puts real rows {found.distance:.3g} above samples"
         told = f"{apart} (one of each is in this order {found.told_apart:.0%} of the time)"
         seen = f"on the way {trends(of_critic(losses))}"
+    modes = found.modes
+    if modes is not None:
+        seen = f"{modes}; {seen}"
     if not found.diversity >= COLLAPSE:  # so that NaN is none
         return Verdict("collapse suspected", f"samples differ {found.diversity:.0%} as much as the data; {told}; {seen}")
     if found.coverage < COLLAPSE < found.precision:
@@ -97,6 +137,10 @@ def verdict(found: Health, losses: Mapping[str, Sequence[float]]) -> Verdict:
             f"{found.precision:.0%} of the samples lie among the data, but only {found.coverage:.0%} of the data have one near"
         )
         return Verdict("collapse suspected", f"{missed}; {told}; {seen}")
+    if modes is not None and modes.effective < COLLAPSE * modes.of:
+        return Verdict(
+            "collapse suspected", f"samples lie as on {modes.effective:.1f} equal modes of {modes.of}; {told}; {seen}"
+        )
     if found.distance is None and found.told_apart >= SATURATED:
         return Verdict("discriminator saturated", f"{told}, so its gradient teaches little; {seen}")
     if found.coverage < COLLAPSE:
@@ -104,6 +148,8 @@ def verdict(found: Health, losses: Mapping[str, Sequence[float]]) -> Verdict:
         if found.told_apart <= GUESSING:
             return Verdict(f"{judge} too weak", f"{told}, though {missed}; {seen}")
         return Verdict("not there yet", f"{missed}, and the {judge} knows: {told}; {seen}")
+    if modes is not None and modes.quality < SHARP:
+        return Verdict("not there yet", f"only {modes.quality:.0%} of the samples are on a mode; {told}; {seen}")
     return Verdict("balanced", f"{told}; {found.coverage:.0%} of the data have a sample near; {seen}")
 
 

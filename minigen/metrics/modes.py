@@ -63,15 +63,20 @@ def mode_coverage(samples: Array, means: Array, sigma: float) -> ModeCoverage:
     distance, nearest = _nearest(x, means)
     good = distance <= RADIUS * sigma  # (n,)
     shares = np.bincount(nearest, minlength=M) / len(x)  # (M,)
-    some = shares[shares > 0]
     return ModeCoverage(
         samples=len(x),
         modes=len(np.unique(nearest[good])),
         of=M,
         quality=float(good.mean()),
-        reverse_kl=max(0.0, float((some * np.log(some * M)).sum())),
+        reverse_kl=reverse_kl(shares),
         sigma_ratio=_spread(x[good], nearest[good], M) / (sigma * math.sqrt(_CUT)),
     )
+
+
+def reverse_kl(shares: Array) -> float:
+    """KL(q || equal shares) = sum_m q_m log(M q_m) of shares (M,), in nats. It is log M less their entropy."""
+    some = shares[shares > 0]
+    return max(0.0, float((some * np.log(some * len(shares))).sum()))
 
 
 def _nearest(x: Array, means: Array) -> tuple[Array, Array]:

@@ -4,6 +4,7 @@
 {"kind": "held_out", "step": 200, "rows": 1000, "figures": {...}, "standard_errors": {...}}
 {"kind": "test", ...}                                                    as held_out, over the whole split, at the end
 
+A game has a "verdict" beside its held-out figures, and where its data have known modes, "modes": what was found of them.
 "terms" are means since the last such line, each over the steps that had it: a generator may move in every fifth step alone.
 """
 

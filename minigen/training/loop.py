@@ -17,6 +17,7 @@ from .diagnosis import explain, first_bad_layer
 from .errors import NotFiniteRunError
 from .evaluation import Figures, batch_of, evaluate
 from .interrupts import Interrupts
+from .live_modes import LiveModes
 from .showing import show
 from .state import arrays_of, not_finite
 
@@ -52,6 +53,7 @@ class _Loop:
         self.seconds_before = max((line.get("seconds", 0.0) for line in log.read(run.log.path)), default=0.0)
         self.before = empty_like(self.model.theta)  # the parameters at the beginning of a step, to explain a NaN with
         self.figures: Figures | None = None
+        self.modes = LiveModes(self.settings.data)
 
     def go(self) -> Outcome:
         run, steps = self.run, self.settings.steps
@@ -147,8 +149,8 @@ class _Loop:
         run.log.write(kind, run.step, rows=figures.rows, figures=figures.values, standard_errors=figures.errors, **said)
         return figures
 
-    def _verdict(self, rows: Array) -> dict[str, str]:
-        """Whether a game is healthy, {"verdict": "balanced: ..."}; nothing for a model that plays none."""
+    def _verdict(self, rows: Array) -> dict[str, Any]:
+        """Whether a game is healthy, {"verdict": "balanced: ..."}, and the modes; nothing for a model that plays none."""
         run, model = self.run, self.model
         found = model.health(model.batch_of(batch_of(run.splits.test, rows, self.settings.device)), run.key.at("health"))
         if not found:
@@ -159,7 +161,8 @@ class _Loop:
         for terms in recent:
             for name, value in terms.items():
                 losses.setdefault(name, []).append(value)
-        return {"verdict": str(verdict(health(**found), losses))}
+        modes, counted = self.modes.count(model, run.key.at("modes"))
+        return {"verdict": str(verdict(health(**found, modes=modes), losses)), **counted}
 
     def _draw_pictures(self) -> None:
         run = self.run
