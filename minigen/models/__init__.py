@@ -17,6 +17,7 @@ _MODELS = {
     "beta_vae": "beta_vae:BetaVAE",
     "factor_vae": "factor_vae:FactorVAE",
     "conditional_vae": "conditional_vae:ConditionalVAE",
+    "hierarchical_vae": "hierarchical_vae:HierarchicalVAE",
     "iwae": "iwae:IWAE",
     "gan": "gan:GAN",
     "dcgan": "dcgan:DCGAN",

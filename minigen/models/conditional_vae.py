@@ -114,7 +114,7 @@ class ConditionalVAE(Model):
         objectives=("elbo",),
         by_data={"glyphs": {"options": {"latents": 8}}},  # as the dense VAE has it
     )
-    unit = "nats per image; accuracy a part of 1"
+    unit = "nats per image"
     encoder: Encoder
     decoder: Sequential
 

@@ -25,10 +25,12 @@ from ..backend import Array, Shape
 from ..kernels import bernoulli as bernoulli_kernel
 from ..layers.composite import Composite, Sequential
 from ..layers.elementwise import ReLU, sigmoid
+from ..layers.initialisers import fan_in_uniform
 from ..layers.layer import Layer
 from ..layers.linear import Linear
 from ..layers.shape import Flatten, Reshape
 from ..layers.tree import Tree
+from ..layers.vector import Initialiser
 from ..losses import bernoulli, gaussian_kl
 from ..random import Key
 from .model import Model, Recipe
@@ -61,10 +63,10 @@ def log_ratio(logvar: Array, eps: Array, z: Array) -> Array:
 class Encoder(Composite):
     """x -> (mu, logvar): a trunk and two linear heads."""
 
-    def __init__(self, trunk: Layer, width: int, latents: int) -> None:
+    def __init__(self, trunk: Layer, width: int, latents: int, *, initialiser: Initialiser = fan_in_uniform) -> None:
         super().__init__()
         self.trunk = trunk
-        self.mu, self.logvar = Linear(width, latents), Linear(width, latents)
+        self.mu, self.logvar = (Linear(width, latents, initialiser=initialiser) for _ in range(2))
 
     def wire(self, f: Any, x: Array) -> tuple[Array, Array]:
         h = f.trunk(x)  # (N, width)
