@@ -1,7 +1,7 @@
 """Nats, bits per dimension, and the constants between a density and the probability of an image.
 
 An image of D integers k in 0 .. K - 1, K = 256, has a probability P(k); a model of numbers has a density. They meet where
-uniform noise is added to the integers (Uria et al. 2013): x = (k + u) / K, u ~ U[0, 1)^D, lies in the cell of k, of volume K^-D:
+uniform noise is added to the integers (Uria et al. 2013): x = (k + u) / K, u ~ U[0, 1)^D, lies in k's cell, of volume K^-D:
 
     log P(k) = log of the integral of p over the cell = log E_u p(x) - D log K  >=  E_u log p(x) - D log K        (Jensen)
 
@@ -58,7 +58,7 @@ def excess_nats(log_p: Array, entropy: float, log_true: Array | None = None) -> 
     """How far -log p of points of a known density is above its entropy H, by point, (N,): the mean is KL(truth || model).
 
         -log p(x) - H            scatters as log p does
-        log p*(x) - log p(x)     the same mean, with the truth's own log-density `log_true` (N,): it hardly scatters near the truth
+        log p*(x) - log p(x)     the same mean, with the truth's own log-density `log_true` (N,): scatters little near it
 
     A mean below 0 by more than its standard error is a mistake: of the likelihood, or of the points.
     """
