@@ -50,7 +50,7 @@ class BetaVAE(VAE):
     name = "beta_vae"
     recipe = Recipe(
         family="vae",
-        data=("glyphs", "mnist", "fashion_mnist"),
+        data=("glyphs", "glyph_factors", "mnist", "fashion_mnist"),
         batch=128,
         steps=20_000,
         rate=1e-3,

@@ -59,7 +59,8 @@ ARROWS = {
     "metrics": BELOW_MODELS | {"models"},
     "check": BELOW_MODELS | {"models", "data"},
     "training": BELOW_MODELS | {"models", "metrics", "check", "data"},
-    "cli": BELOW_MODELS | {"models", "metrics", "check", "data", "training"},
+    "reproduce": BELOW_MODELS | {"models", "metrics", "check", "data", "training"},
+    "cli": BELOW_MODELS | {"models", "metrics", "check", "data", "training", "reproduce"},
     "__main__": {"cli"},
     "__init__": set(),
 }
