@@ -18,6 +18,7 @@ _MODELS = {
     "factor_vae": "factor_vae:FactorVAE",
     "conditional_vae": "conditional_vae:ConditionalVAE",
     "hierarchical_vae": "hierarchical_vae:HierarchicalVAE",
+    "vae_gan": "vae_gan:VAEGAN",
     "iwae": "iwae:IWAE",
     "gan": "gan:GAN",
     "dcgan": "dcgan:DCGAN",

@@ -61,26 +61,36 @@ class DCGAN(GAN):
         super().__init__(shape, key, dtype, **options)
 
     def make_generator(self) -> Layer:
-        (H, W, C), n = quarterable(self.name, self.shape), self.width
-        return Sequential(
-            dense=Linear(self.latents, H // 4 * (W // 4) * 2 * n, bias=False, initialiser=FIRST),
-            shape=Reshape(H // 4, W // 4, 2 * n),
-            norm0=BatchNorm(2 * n, activation=ReLU()),
-            conv1=ConvTranspose2d(2 * n, n, 4, stride=2, padding=1, bias=False, initialiser=FIRST),  # (N, H/2, W/2, n)
-            norm1=BatchNorm(n, activation=ReLU()),
-            conv2=ConvTranspose2d(n, C, 4, stride=2, padding=1, initialiser=FIRST),  # (N, H, W, C)
-            tanh=Tanh(),
-        )
+        return convolutional_generator(quarterable(self.name, self.shape), self.latents, self.width)
 
     def make_features(self) -> tuple[Layer, int]:
-        (H, W, C), n = quarterable(self.name, self.shape), self.width
-        features = Sequential(
-            conv1=Conv2d(C, n, 4, stride=2, padding=1, activation=LeakyReLU(0.2), initialiser=FIRST),  # (N, H/2, W/2, n)
-            conv2=Conv2d(n, 2 * n, 4, stride=2, padding=1, bias=False, initialiser=FIRST),  # (N, H/4, W/4, 2n)
-            norm2=BatchNorm(2 * n, activation=LeakyReLU(0.2)),
-            flat=Flatten(),
-        )
-        return features, H // 4 * (W // 4) * 2 * n
+        return convolutional_features(quarterable(self.name, self.shape), self.width)
+
+
+def convolutional_generator(shape: tuple[int, int, int], latents: int, n: int) -> Sequential:
+    """(N, L) -> (N, H, W, C) in (-1, 1), at width n."""
+    H, W, C = shape
+    return Sequential(
+        dense=Linear(latents, H // 4 * (W // 4) * 2 * n, bias=False, initialiser=FIRST),
+        shape=Reshape(H // 4, W // 4, 2 * n),
+        norm0=BatchNorm(2 * n, activation=ReLU()),
+        conv1=ConvTranspose2d(2 * n, n, 4, stride=2, padding=1, bias=False, initialiser=FIRST),  # (N, H/2, W/2, n)
+        norm1=BatchNorm(n, activation=ReLU()),
+        conv2=ConvTranspose2d(n, C, 4, stride=2, padding=1, initialiser=FIRST),  # (N, H, W, C)
+        tanh=Tanh(),
+    )
+
+
+def convolutional_features(shape: tuple[int, int, int], n: int) -> tuple[Sequential, int]:
+    """D without its last layer, (N, H, W, C) -> (N, F), at width n; and F."""
+    H, W, C = shape
+    features = Sequential(
+        conv1=Conv2d(C, n, 4, stride=2, padding=1, activation=LeakyReLU(0.2), initialiser=FIRST),  # (N, H/2, W/2, n)
+        conv2=Conv2d(n, 2 * n, 4, stride=2, padding=1, bias=False, initialiser=FIRST),  # (N, H/4, W/4, 2n)
+        norm2=BatchNorm(2 * n, activation=LeakyReLU(0.2)),
+        flat=Flatten(),
+    )
+    return features, H // 4 * (W // 4) * 2 * n
 
 
 def quarterable(name: str, shape: Shape) -> tuple[int, int, int]:

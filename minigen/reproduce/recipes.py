@@ -69,6 +69,7 @@ RECIPES: dict[str, Reproduction] = {
         "hierarchical_vae", "mnist", (1000, 60000, 1968000), importance, Published(82.90, "BGS, two layers, IWAE with k = 50"),
         data_options=SAMPLED,
     ),
+    "vae_gan": Reproduction("vae_gan", "mnist", (400, 8000, 50000), images_of),
     "conditional_vae": Reproduction(
         "conditional_vae", "mnist", (4000, 80000, 900000), importance, data_options=SAMPLED,
         note="the likelihood is that of an image given its class, log p(x|y): no unconditional figure can be set beside it",
