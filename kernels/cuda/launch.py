@@ -18,6 +18,8 @@ from minigen.backend import array_module
 from . import on_cpu, on_gpu
 from .source import read
 
+THREADS = 256  # of a block, where a kernel gives a thread to each number
+
 
 def launch(
     name: str, kernel: str, grid: tuple[int, ...], block: tuple[int, ...], *arguments: Any, shared: int = 0, **options: int
@@ -35,3 +37,8 @@ def launch(
         library.launch(source, kernel, grid, block, arguments, shared)
     else:
         on_gpu.launch(source, kernel, grid, block, arguments, shared)
+
+
+def each(name: str, kernel: str, numbers: int, *arguments: Any, **options: int) -> None:
+    """Runs a kernel with a thread for each of so many numbers."""
+    launch(name, kernel, (-(-numbers // THREADS),), (THREADS,), *arguments, **options)

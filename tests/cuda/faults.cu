@@ -80,3 +80,26 @@ extern "C" __global__ void last_writer_wins(float* y) { y[0] = float(threadIdx.x
 extern "C" __global__ void needs_block_order(float* y) {
     if (threadIdx.x == 0) y[blockIdx.x] = blockIdx.x ? y[blockIdx.x - 1] + 1 : 0;
 }
+// A sum in pairs whose steps do not wait for each other; right with the barrier
+__device__ float paired(float* tile, bool waits) {
+    for (int half = N / 2; half; half /= 2) {
+        if (waits) __syncthreads();
+        if (threadIdx.x < half) tile[threadIdx.x] += tile[threadIdx.x + half];
+    }
+    if (waits) __syncthreads();
+    return tile[0];
+}
+extern "C" __global__ void sum_without_barrier(const float* x, float* y) {
+    __shared__ float tile[N];
+    tile[threadIdx.x] = x[threadIdx.x];
+    y[threadIdx.x] = paired(tile, false);
+}
+extern "C" __global__ void sum_in_pairs(const float* x, float* y) {
+    __shared__ float tile[N];
+    tile[threadIdx.x] = x[threadIdx.x];
+    y[threadIdx.x] = paired(tile, true);
+}
+// Blocks that add to one number, as they come: no bits to rely on
+extern "C" __global__ void sum_as_they_come(const float* x, float* y) {
+    if (threadIdx.x == 0) atomicAdd(y, x[blockIdx.x]);
+}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import conv_cases
 import cuda_cases
 import numpy as np
+import pass_cases
 import pytest
 
 from minigen.kernels.cuda import tiling
 from minigen.kernels.matmul import cuda as matmul
 from minigen.random import Key
 
-CASES = [*cuda_cases.MATRIX_CASES, *conv_cases.cases()]
+CASES = [*cuda_cases.MATRIX_CASES, *conv_cases.cases(), *pass_cases.cases()]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
@@ -34,6 +35,56 @@ def test_the_orders_agree_to_the_last_bit():
             results.append(matmul.matmul(a, b).copy())
     assert tiling.tiling(70, 65, 700).parts > 1
     assert all(np.array_equal(results[0], other) for other in results[1:])
+
+
+def test_sums_have_the_same_bits_in_every_order_of_threads_and_blocks():
+    from minigen.kernels.cuda import on_cpu, sums
+    from minigen.kernels.normalise import cuda as normalise
+
+    x, results = Key(3).normal((2, 1500, 5)), []
+    assert sums.Walk(*x.shape).many > 1
+    for order in on_cpu.ORDERS:
+        with on_cpu.running(order):
+            results.append(np.stack((sums.sums(x), *normalise.moments(x))))
+    assert all(np.array_equal(results[0], other) for other in results[1:])
+
+
+def test_walks():
+    """Every row of every channel is somebody's, and blocks stay within 256 threads."""
+    from minigen.kernels.cuda.sums import Walk
+
+    for B, R, C in ((1, 1, 1), (1, 10**7, 1), (1, 65536, 64), (70000, 3, 1), (2, 50, 3), (128, 49, 512)):
+        walk = Walk(B, R, C)
+        w, h = walk.block
+        assert w * h <= 256
+        assert walk.across * w >= B * C
+        assert (walk.many - 1) * walk.chunk < R <= walk.many * walk.chunk
+        assert walk.many <= 1024
+    assert Walk(1, 65536, 64).block == (32, 8)
+    assert Walk(70000, 3, 1).block == (1, 4)
+    assert Walk(9, 100000, 1, whole=True).many == 1
+
+
+def test_a_draw_begins_with_every_shorter_draw():
+    from minigen.kernels.philox import cuda as philox
+
+    key, dtype = Key(1).words, np.dtype(np.float32)
+    for draw in (philox.uniform, philox.normal):
+        assert np.array_equal(draw(key, 1100, dtype)[:37], draw(key, 37, dtype))
+
+
+def test_activations_far_out():
+    """No overflow, no NaN, and a NaN stays one."""
+    from minigen.kernels.activation import cuda as activation
+
+    x = np.array([-np.inf, -200, -30, 0, 30, 200, np.inf, np.nan], np.float32)
+    for kind, left, right in (("tanh", -1, 1), ("sigmoid", 0, 1), ("leaky", 0, np.inf)):
+        y = activation.forward(kind, x)
+        assert (y[0], y[6]) == (left, right)
+        slope = activation.gradient(kind, np.ones_like(x), x)
+        assert np.isfinite(slope[:7]).all()
+        assert np.isnan(y[7])
+    assert np.array_equal(activation.forward("silu", x[1:6]), np.array([0, -30 * np.exp(-30.0), 0, 30, 200], np.float32))
 
 
 def test_rungs_that_only_move_numbers_otherwise_have_the_same_bits():

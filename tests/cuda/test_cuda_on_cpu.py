@@ -90,6 +90,24 @@ def test_orders_differ_where_a_kernel_relies_on_one(x):
     assert len(results("needs_block_order", grid=(4,))) > 1
 
 
+def test_a_sum_in_pairs_needs_its_barriers(x, order):
+    y = nans()
+    run("sum_in_pairs", x, y, order=order)
+    assert (y == x.sum()).all()
+    run("sum_without_barrier", x, y, order=order)
+    assert (y != x.sum()).any()
+
+
+def test_atomic_sums_differ_with_the_order_of_blocks():
+    x = np.array([1e8, 1, -1e8, 1, 3e7, -3e7, 1, 0.5], np.float32)
+    found = set()
+    for order in on_cpu.ORDERS:
+        y = np.zeros(1, np.float32)
+        run("sum_as_they_come", x, y, grid=(8,), order=order)
+        found.add(float(y[0]))
+    assert len(found) > 1
+
+
 def test_launches_that_no_gpu_would_take(x):
     for grid, block, shared, message in (
         ((1,), (2048,), 0, "1 to 1024 threads"),

@@ -1,0 +1,41 @@
+"""Philox and the numbers made of it on a GPU, in CUDA C (`words.cu`). Cipher and formulas are in `definition.py`.
+
+Against the definition: a thread takes a block of four words from its counter to numbers in registers; the array library writes
+some sixty arrays on the way. Words and uniform numbers are the same bits as on the CPU.
+
+Error: of normal numbers 1e-6, absolute, of the exact value of the formula.
+
+Legend: n words or numbers drawn.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigen.backend import Array, empty
+
+from ..cuda.launch import each
+from .definition import Words
+
+
+def words(key: Words, n: int, *, like: Any = None) -> Array:
+    """The first `n` words of the draw of the key (k0, k1, c2, c3): (n,) uint32."""
+    return _drawn("words", key, n, np.dtype(np.uint32), like)
+
+
+def uniform(key: Words, n: int, dtype: np.dtype[Any], *, like: Any = None) -> Array:
+    """u 2^-24 of the upper 24 bits, (n,) float32, exact, in [0, 1)."""
+    return _drawn("uniform", key, n, dtype, like)
+
+
+def normal(key: Words, n: int, dtype: np.dtype[Any], *, like: Any = None) -> Array:
+    """(n,) standard normal numbers, float32; u is moved into (0, 1], where its logarithm is finite."""
+    return _drawn("normal", key, n, dtype, like)
+
+
+def _drawn(kernel: str, key: Words, n: int, dtype: np.dtype[Any], like: Any) -> Array:
+    drawn = empty(n, dtype, like=like)
+    each("philox/words.cu", f"philox_{kernel}", -(-n // 4), drawn, n, *key)
+    return drawn

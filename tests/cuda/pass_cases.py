@@ -1,0 +1,162 @@
+"""What the kernels that pass over memory are asked: one number, one row, one channel, below a block, ragged, several chunks."""
+
+from __future__ import annotations
+
+import numpy as np
+from cuda_cases import Case, close
+
+from minigen.kernels.activation import cuda as activation
+from minigen.kernels.activation import definition as plain_activation
+from minigen.kernels.adam import cuda as adam
+from minigen.kernels.adam import definition as plain_adam
+from minigen.kernels.bernoulli import cuda as bernoulli
+from minigen.kernels.bernoulli import definition as plain_bernoulli
+from minigen.kernels.cuda import sums
+from minigen.kernels.epilogue import cuda as epilogue
+from minigen.kernels.epilogue import definition as plain_epilogue
+from minigen.kernels.normalise import cuda as normalise
+from minigen.kernels.normalise import definition as plain_normalise
+from minigen.kernels.philox import cuda as philox
+from minigen.kernels.philox import definition as plain_philox
+from minigen.random import Key
+
+FLAT = {"one number": 1, "below a block": 37, "exactly a block": 256, "ragged": 1027}
+MIDDLE = {  # (B, R, C)
+    "one number": (1, 1, 1),
+    "one row": (1, 1, 70),
+    "one channel": (3, 301, 1),
+    "three channels": (2, 50, 3),
+    "exact": (2, 64, 32),
+    "ragged": (3, 37, 45),
+    "several chunks": (1, 700, 33),
+    "everything": (1, 9001, 1),
+    "many rows of few": (500, 3, 1),
+}
+BOUND = 1e-6  # by norm: 10 u, u = 6e-8, and sums of normal numbers cancel little
+
+
+def wide(*arrays):
+    return [x.astype(np.float64) for x in arrays]
+
+
+def drawn(shape, *names):
+    return [Key(sum(shape)).at(name).normal(shape) for name in names]
+
+
+def within(got, expected, bound):
+    """No number is further off than `bound`; a NaN fails."""
+    assert got.shape == expected.shape
+    assert np.abs(got - expected).max() <= bound
+
+
+def both_ways(kind, n, leak=0.2):
+    x, dy = drawn((n,), "x", "dy")
+    x *= 4
+    close(activation.forward(kind, x, leak=leak), plain_activation.forward(kind, *wide(x), leak=leak), BOUND)
+    close(activation.gradient(kind, dy, x, leak=leak), plain_activation.gradient(kind, *wide(dy, x), leak=leak), BOUND)
+
+
+def bias(shape, leak, with_bias):
+    y, dy = drawn(shape, "y", "dy")
+    b = Key(3).normal(shape[1]) if with_bias else None
+    expected = wide(y)[0]
+    plain_epilogue.finish(expected, None if b is None else wide(b)[0], leak=leak)
+    epilogue.finish(y, b, leak=leak)
+    close(y, expected, BOUND)
+    du, db = epilogue.back(dy, y, leak=leak)
+    exact_du, exact_db = plain_epilogue.back(*wide(dy, y), leak=leak)
+    close(du, exact_du, BOUND)
+    close(db, exact_db, 3e-6)  # signs cancel
+    assert np.array_equal(epilogue.back(dy, y, leak=leak, sums=False)[0], du)
+
+
+def moved(n, t):
+    arrays = [*drawn((n,), "theta", "grad", "m"), drawn((n,), "v")[0] ** 2]
+    exact, numbers = wide(*arrays), {"rate": 0.01, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.1, "t": t}
+    before = exact[0].copy()
+    plain_adam.step(*exact, **numbers)
+    adam.step(*arrays, **numbers)
+    for got, expected in zip(arrays, exact, strict=True):
+        close(got, expected, BOUND)
+    close(wide(arrays[0])[0] - before, exact[0] - before, 2e-5)  # the step is a hundredth of theta
+
+
+def same_numbers(n):
+    key, like = Key(n).at("words").words, np.zeros(1, np.float32)
+    words = philox.words(key, n, like=like)
+    assert words.dtype == np.uint32
+    assert np.array_equal(words, plain_philox.words(key, n))
+    assert np.array_equal(philox.uniform(key, n, np.dtype(np.float32)), plain_philox.uniform(key, n, np.dtype(np.float32)))
+    z = philox.normal(key, n, np.dtype(np.float32))
+    assert np.abs(z - plain_philox.normal(key, n, np.dtype(np.float32))).max() <= 4e-6
+
+
+def summed(shape, accumulate):
+    (x,), out = drawn(shape, "x"), None
+    x += 1
+    expected = wide(x)[0].sum(1)
+    if accumulate:
+        out = Key(1).normal(expected.shape)
+        expected = expected + out
+    close(sums.sums(x, out=out, accumulate=accumulate), expected, BOUND)
+
+
+def normalised(shape, kind, leak):
+    B, _, C = shape
+    x, dy = drawn(shape, "x", "dy")
+    x += 100  # a mean that is large beside the deviation
+    gain, b = 1 + 0.1 * Key(1).normal(C), Key(2).normal(C)
+    mean, var = normalise.moments(x)
+    exact_mean, exact_var = plain_normalise.moments(*wide(x))
+    close(mean, exact_mean, BOUND)
+    assert np.abs(var - exact_var).max() <= 2e-5 * (1 + exact_var.max())  # u 100 is what x itself leaves open
+    r, options = (1 / np.sqrt(var + 1e-2)).astype(np.float32), {"kind": kind, "leak": leak}
+    xhat, y = normalise.scale(x, mean, r, gain, b, **options)
+    for got, expected in zip((xhat, y), plain_normalise.scale(*wide(x, mean, r, gain, b), **options), strict=True):
+        close(got, expected, BOUND)
+    xhat = Key(4).normal(shape)  # all that follows takes any
+    for got, expected in zip(
+        normalise.sums(dy, xhat, gain, b, **options),
+        plain_normalise.sums(*wide(dy, xhat, gain, b), **options),
+        strict=True,
+    ):
+        close(got, expected, 5e-6)  # signs cancel
+    small = [Key(5 + i).normal((B, C)) for i in range(3)]
+    exact = plain_normalise.gradient(*wide(dy, xhat, gain, b, *small), **options)
+    close(normalise.gradient(dy, xhat, gain, b, *small, **options), exact, BOUND)
+
+
+def pixels(N, K, P):
+    z = 6 * Key(N + K + P).normal((N, K, P))
+    x, dnll = Key(7).uniform((N, P)), Key(8).normal((N, K))
+    total, dz = bernoulli.loss(z[:, 0], x)
+    exact_total, exact_dz = plain_bernoulli.loss(*wide(z[:, 0], x))
+    assert abs(total - exact_total) <= 3e-7 * exact_total
+    within(dz, exact_dz, 4e-7)  # absolute: sigmoid - x cancels
+    close(bernoulli.rows(z, x), plain_bernoulli.rows(*wide(z, x)), BOUND)
+    dz, exact_dz = bernoulli.rows_gradient(z, x, dnll), plain_bernoulli.rows_gradient(*wide(z, x, dnll))
+    within(dz, exact_dz, 4e-7 * np.abs(dnll).max())
+
+
+def cases():
+    """The table."""
+    for title, n in FLAT.items():
+        tiny = title == "below a block"
+        for kind in activation.KINDS:
+            yield Case(f"activation {kind}, {title}", lambda k=kind, n=n: both_ways(k, n), tiny)
+        yield Case(f"activation ReLU, {title}", lambda n=n: both_ways("leaky", n, 0.0), tiny)
+        for t in (1, 1000):
+            yield Case(f"adam, step {t}, {title}", lambda n=n, t=t: moved(n, t), tiny)
+        yield Case(f"philox, {title}", lambda n=n: same_numbers(n), tiny)
+    for title, shape in MIDDLE.items():
+        tiny = title == "three channels"
+        for accumulate in (False, True):
+            yield Case(f"sums{' added to' * accumulate}, {title}", lambda s=shape, a=accumulate: summed(s, a), tiny)
+        for kind, leak in (("leaky", 1.0), ("leaky", 0.2), ("leaky", 0.0), ("silu", 1.0)):
+            yield Case(f"normalise {kind} {leak}, {title}", lambda s=shape, k=kind, a=leak: normalised(s, k, a), tiny)
+    for shape in ((1, 1), (1, 70), (130, 1), (37, 45), (700, 33)):
+        for leak, with_bias in ((1.0, True), (0.0, True), (0.2, False)):
+            run = lambda s=shape, a=leak, b=with_bias: bias(s, a, b)
+            yield Case(f"epilogue {leak}{', bias' * with_bias}, {shape}", run, shape[0] == 37)
+    for shape in ((1, 1, 1), (5, 2, 1), (2, 3, 37), (1, 1, 784), (12, 1, 800)):
+        yield Case(f"bernoulli, {shape}", lambda s=shape: pixels(*s), shape == (2, 3, 37))
