@@ -168,6 +168,7 @@ class FactorVAE(VAE):
         lesson="03",
         options={"hidden": 400, "latents": 10, "gamma": 10.0, "width": 256, "depth": 3, "rate_ratio": 0.5},
         objectives=("elbo", "discriminator"),
+        by_data={"glyph_factors": {"options": {"gamma": 6.0}}},
     )
     discriminator: Sequential
 
