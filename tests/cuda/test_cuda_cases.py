@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import conv_cases
 import cuda_cases
+import layer_cases
 import numpy as np
 import pass_cases
 import pytest
@@ -12,7 +13,7 @@ from minigen.kernels.cuda import tiling
 from minigen.kernels.matmul import cuda as matmul
 from minigen.random import Key
 
-CASES = [*cuda_cases.MATRIX_CASES, *conv_cases.cases(), *pass_cases.cases()]
+CASES = [*cuda_cases.MATRIX_CASES, *conv_cases.cases(), *layer_cases.cases(), *pass_cases.cases()]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
@@ -85,6 +86,42 @@ def test_activations_far_out():
         assert np.isfinite(slope[:7]).all()
         assert np.isnan(y[7])
     assert np.array_equal(activation.forward("silu", x[1:6]), np.array([0, -30 * np.exp(-30.0), 0, 30, 200], np.float32))
+
+
+def test_softmax_and_attention_far_out():
+    """Large numbers do not overflow, masked ones count nothing, a NaN stays within its row."""
+    from minigen.kernels.attention import cuda as attention
+    from minigen.kernels.softmax import cuda as softmax
+
+    x = np.zeros((4, 40), np.float32)
+    x[0] = 3e38
+    x[1, 1:] = -np.inf
+    x[2, 7] = np.nan
+    y = softmax.forward(x)
+    assert np.allclose(y[0], 1 / 40)
+    assert np.array_equal(y[1], np.eye(40)[0])
+    assert np.isnan(y[2]).all()
+    assert np.isfinite(y[3]).all()
+    q, k, v = (100 * Key(i).normal((1, 20, 4)) for i in range(3))
+    y, log_sum = attention.forward(q, k, v, causal=True)
+    assert np.array_equal(y[:, 0], v[:, 0])
+    assert np.isfinite(log_sum).all()
+    with pytest.raises(ValueError, match="129 channels of a head, and the kernel has room for 128"):
+        attention.forward(*np.zeros((3, 1, 2, 129), np.float32))
+    with pytest.raises(ValueError, match="causal, with 2 queries and 3 keys"):
+        attention.forward(*(np.zeros((1, n, 4), np.float32) for n in (2, 3, 3)), causal=True)
+
+
+def test_the_largest_of_a_window_with_a_nan_is_nan():
+    from minigen.kernels.resample import cuda as resample
+    from minigen.layers.pooling import MaxPool2d
+
+    x = Key(1).normal((1, 4, 4, 1))
+    x[0, 1, 1] = np.nan
+    y, winner = resample.largest(x, MaxPool2d(2).geometry(x.shape))
+    assert np.isnan(y[0, 0, 0, 0])
+    assert winner[0, 0, 0, 0] == 3
+    assert np.isfinite(y).sum() == 3
 
 
 def test_rungs_that_only_move_numbers_otherwise_have_the_same_bits():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import conv_cases
 import cuda_cases
+import layer_cases
 import numpy as np
 import pass_cases
 
@@ -22,7 +23,12 @@ if __name__ == "__main__":
     sanitizer, what = sys.argv[1:]
     with on_cpu.running(sanitizer=sanitizer):
         if what == "cases":
-            print(sum(case(sanitizer) for case in (*cuda_cases.MATRIX_CASES, *conv_cases.cases(), *pass_cases.cases())))
+            print(
+                sum(
+                    case(sanitizer)
+                    for case in (*cuda_cases.MATRIX_CASES, *conv_cases.cases(), *layer_cases.cases(), *pass_cases.cases())
+                )
+            )
         else:
             faults = str(Path(__file__).parent / "faults.cu")
             y = np.zeros(1000, np.float32)  # larger than what NumPy keeps back for later

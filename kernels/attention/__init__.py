@@ -1,0 +1,1 @@
+"""Attention without its matrix of weights, for a GPU. `ScaledDotProduct` in layers/attention.py is the definition."""

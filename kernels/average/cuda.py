@@ -1,0 +1,17 @@
+"""A running average of parameters on a GPU, in CUDA C (`one_pass.cu`).
+
+Against the definition (minigen/optim.py): one pass over memory instead of three.
+
+Legend: P parameters. average, theta (P,).
+"""
+
+from __future__ import annotations
+
+from minigen.backend import Array
+
+from ..cuda.launch import each
+
+
+def step(average: Array, theta: Array, share: float) -> None:
+    """average += share (theta - average), in place."""
+    each("average/one_pass.cu", "average_step", theta.size, average, theta, theta.size, share)

@@ -1,0 +1,133 @@
+"""What the kernels of whole layers are asked, against the layers and losses themselves in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+from cuda_cases import Case, close
+from pass_cases import BOUND, FLAT, drawn, wide, within
+
+from minigen.kernels.attention import cuda as attention
+from minigen.kernels.average import cuda as average
+from minigen.kernels.gaussian import cuda as gaussian
+from minigen.kernels.resample import cuda as resample
+from minigen.kernels.softmax import cuda as softmax
+from minigen.layers.attention import ScaledDotProduct
+from minigen.layers.pooling import AveragePool2d, MaxPool2d
+from minigen.layers.softmax import Softmax
+from minigen.layers.upsample import BilinearUpsample, NearestUpsample
+from minigen.losses import likelihood
+from minigen.random import Key
+
+ROWS = {"one number": (1, 1), "one row": (1, 300), "one column": (70, 1), "a warp": (8, 32), "ragged": (3, 5, 45)}
+IMAGES = {  # (N, H, W, C), factor
+    "one number": ((1, 1, 1, 1), 2),
+    "one channel": ((2, 5, 4, 1), 2),
+    "one row": ((1, 1, 9, 3), 3),
+    "ragged": ((2, 7, 6, 5), 2),
+    "factor 1": ((1, 3, 2, 2), 1),
+    "factor 4": ((1, 3, 4, 2), 4),
+}
+POOLS = {  # (N, H, W, C), window, stride, padding
+    "side by side": ((2, 8, 6, 5), 2, None, 0),
+    "overlapping": ((1, 7, 9, 3), 3, 2, 1),
+    "one channel": ((2, 6, 5, 1), (2, 3), 1, 0),
+    "one window": ((1, 4, 4, 2), 4, None, 0),
+    "gaps between": ((1, 8, 8, 2), 2, 3, 0),
+}
+HEADS = {  # B, T, S, d
+    "one of everything": (1, 1, 1, 1),
+    "below a tile": (2, 5, 7, 3),
+    "exact tiles": (1, 32, 16, 16),
+    "ragged": (3, 21, 37, 20),
+    "one query": (2, 1, 40, 8),
+    "widest": (1, 18, 17, 128),
+}
+
+
+def rows(shape):
+    x, dy = drawn(shape, "x", "dy")
+    x *= 5
+    layer = Softmax()
+    y, cache = layer.forward(*wide(x))
+    got = softmax.forward(x)
+    close(got, y, BOUND)
+    dx = softmax.gradient(dy, got)
+    within(dx, layer.backward(*wide(dy), cache), 2e-6)  # absolute: of one class the gradient is zero
+
+
+def moved(n):
+    value, theta = drawn((n,), "value", "theta")
+    expected = wide(value)[0] + 0.125 * (wide(theta)[0] - wide(value)[0])
+    average.step(value, theta, 0.125)
+    close(value, expected, BOUND)
+
+
+def normal(n):
+    mean, logvar, x = (a.reshape(-1, 1) for a in drawn((n,), "mean", "logvar", "x"))
+    for got, expected in (
+        (gaussian.loss(mean, logvar, x), likelihood.gaussian(*wide(mean, logvar, x))),
+        (gaussian.divergence(mean, logvar), likelihood.gaussian_kl(*wide(mean, logvar))),
+    ):
+        assert abs(got[0] - expected[0]) <= BOUND * abs(expected[0])
+        for gradient, exact in zip(got[1:], expected[1:], strict=True):
+            within(gradient, exact, BOUND * max(1, np.abs(exact).max()))
+
+
+def upsampled(kind, shape, f):
+    layer = {"nearest": NearestUpsample, "bilinear": BilinearUpsample}[kind](f)
+    (x,) = drawn(shape, "x")
+    y, cache = layer.forward(*wide(x))
+    dy = Key(2).normal(y.shape)
+    close(resample.upsample(kind, x, f), y, BOUND)
+    close(resample.upsample_transposed(kind, dy, f), layer.backward(*wide(dy), cache), BOUND)
+
+
+def pooled(shape, size, stride, padding):
+    (x,) = drawn(shape, "x")
+    x = np.round(x)  # equal numbers in a window
+    mean, largest = AveragePool2d(size, stride, padding), MaxPool2d(size, stride, padding)
+    g = mean.geometry(shape)
+    y, cache = mean.forward(*wide(x))
+    dy = Key(2).normal(y.shape)
+    close(resample.average(x, g), y, BOUND)
+    close(resample.average_transposed(dy, shape, g), mean.backward(*wide(dy), cache), BOUND)
+    y, cache = largest.forward(*wide(x))
+    got, winner = resample.largest(x, g)
+    assert np.array_equal(got, y)
+    assert np.array_equal(winner, cache.winner)
+    close(resample.largest_transposed(dy, winner, shape, g), largest.backward(*wide(dy), cache), BOUND)
+
+
+def attended(sizes, causal):
+    B, T, S, d = sizes
+    S = T if causal else S
+    q, dy = drawn((B, T, d), "q", "dy")
+    k, v = drawn((B, S, d), "k", "v")
+    layer = ScaledDotProduct(1, causal=causal)
+    exact, cache = layer.forward(tuple(wide(2 * q, k, v)))
+    y, log_sum = attention.forward(2 * q, k, v, causal=causal)
+    close(y, exact, 2e-6)
+    s = 2 * wide(q)[0] @ wide(k)[0].swapaxes(1, 2) / np.sqrt(d)
+    s = np.where(np.tri(T, S, dtype=bool), s, -np.inf) if causal else s
+    within(log_sum, np.log(np.exp(s).sum(-1)), 4e-6)
+    gradients = attention.gradient(dy, 2 * q, k, v, y, log_sum, causal=causal)
+    for got, expected in zip(gradients, layer.backward(*wide(dy), cache), strict=True):
+        within(got, expected, 1e-5 * max(0.1, np.abs(expected).max()))
+
+
+def cases():
+    """The table."""
+    for title, shape in ROWS.items():
+        yield Case(f"softmax, {title}", lambda s=shape: rows(s), title == "a warp")
+    for title, n in FLAT.items():
+        yield Case(f"average, {title}", lambda n=n: moved(n), title == "below a block")
+        yield Case(f"gaussian, {title}", lambda n=n: normal(n), title == "below a block")
+    for title, (shape, f) in IMAGES.items():
+        for kind in resample.KINDS:
+            yield Case(f"upsample {kind}, {title}", lambda k=kind, s=shape, f=f: upsampled(k, s, f), title == "one channel")
+    for title, pool in POOLS.items():
+        yield Case(f"pooling, {title}", lambda p=pool: pooled(*p), title == "one channel")
+    for title, sizes in HEADS.items():
+        for causal in (False, True):
+            run = lambda s=sizes, c=causal: attended(s, c)
+            yield Case(f"attention{', causal' * causal}, {title}", run, title == "below a tile")
