@@ -23,7 +23,7 @@ from ..metrics.importance import importance_bound
 from ..metrics.mig import mig
 from ..metrics.modes import PERFECT, SAMPLES, mode_coverage
 from ..training.catalogue import samples
-from ..training.evaluation import evaluate
+from ..training.evaluation import batch_of, evaluate
 from .reproduction import Judged, Measure
 
 POINTS = 100_000  # of a density in the plane
@@ -54,7 +54,8 @@ def held_out(name: str, label: str, unit: str, kind: str, *, factor: float = 1.0
 def importance(of: Judged) -> list[Figure]:
     """-log p(x) by the importance-weighted bound: 5,000 samples for each of 10,000 images, quick 500 for 1,000."""
     rows, count = rows_of(of.test, of.budget), 500 if of.budget == "quick" else 5000
-    found = importance_bound(of.model, lambda i: of.test.batch(rows[i : i + 1]), len(rows), count, of.key)
+    row = lambda i: of.model.batch_of(batch_of(of.test, rows[i : i + 1], "cpu"))
+    found = importance_bound(of.model, row, len(rows), count, of.key)
     protocol = f"{of.test.name}, {len(rows):,} test images, {count:,} samples of z each"
     kind = "bound"
     nats = mean_of("-log p(x), importance-weighted", -found.bound, "nats per image", kind, protocol)

@@ -31,6 +31,10 @@ SMALL: dict[str, Reproduction] = {
         "vae", "glyphs", (3, 3, 3), measures.importance, options={"hidden": 8, "latents": 2},
         data_options={**GLYPHS, "binarise": "sampled"},
     ),
+    "importance_given_a_class": Reproduction(
+        "conditional_vae", "glyphs", (3, 3, 3), measures.importance, options={"hidden": 8, "latents": 2},
+        data_options={**GLYPHS, "binarise": "sampled"},
+    ),
     "excess": Reproduction(
         "realnvp", "grid25", (3, 3, 3), measures.excess, Published(0.7, "elsewhere"), options={"depth": 2, "hidden": 8}
     ),
