@@ -7,7 +7,7 @@ The energy distance is that of metrics.energy_distance, unbiased and not rooted,
 the truth. Below it the floor, which is what the truth scores against the truth. The same for Euler's and Heun's rule with few
 and many steps, and with the velocity that flow matching regresses on, in closed form (models.mixture_path): what is left there
 is the error of the integration alone. KL(data || model) is measured on the same points with the exact likelihood. Settings
-are the recipe's. Results go to benchmarks/results/flow_matching.json.
+are the recipe's. Results go to benchmarks/results/flow_matching_points.json.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from minigen.models.integrators import grid, integrator
 from minigen.models.mixture_path import path_velocity
 from minigen.random import Key
 
-RESULT = Path(__file__).parent / "results" / "flow_matching.json"
+RESULT = Path(__file__).parent / "results" / "flow_matching_points.json"
 DATA, SAMPLES, REPEATS = "gaussians8", 10_000, 16
 OTHERS = ("checkerboard", "moons", "pinwheel", "spirals", "grid25")
 STEPS = (1, 2, 5, 10, 20, 50)

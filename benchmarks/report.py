@@ -101,7 +101,7 @@ def sequences_wavenet(r: dict[str, Any]) -> Iterator[Row]:
     )
 
 
-def flow_matching(r: dict[str, Any]) -> Iterator[Row]:
+def flow_matching_points(r: dict[str, Any]) -> Iterator[Row]:
     found, floor = r["records"], r["floor"]
     by_seed = ", ".join(f"{1000 * record['energy_distance']:.2f}" for record in found)
     yield Row(
@@ -171,7 +171,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
         flows_2d,
         sequences_char_wavenet,
         sequences_wavenet,
-        flow_matching,
+        flow_matching_points,
         flow_memory,
         pixelcnn_mnist,
     )
