@@ -1,9 +1,9 @@
 """Which rung of an operation runs: the one place that decides.
 
-    mode           float32 NumPy          float64 NumPy      complex, integers, CuPy, empty arrays
-    "auto"         Numba if it is work    definition         definition
-    "numba"        Numba                  Numba              definition
-    "definition"   definition             definition         definition
+    mode           float32 NumPy          float64 NumPy      float32 CuPy      complex, integers, float64 CuPy, empty arrays
+    "auto"         Numba if it is work    definition         CUDA C            definition
+    "numba"        Numba                  Numba              CUDA C            definition
+    "definition"   definition             definition         definition        definition
 
 "Work" is the operation's own count (multiplications, elements) reaching the ladder's `numba_from`: below it a Numba call costs
 more than it saves. The mode is "auto", or what the environment variable MINIGEN_KERNELS says, or what `rungs` sets.
@@ -20,6 +20,8 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+
+from minigen.backend import runs_cuda
 
 MODES = ("auto", "numba", "definition")
 
@@ -59,10 +61,11 @@ class Ladder:
     numba_from: int  # work from which "auto" takes it
     definition: str = "definition"
     between: tuple[str, ...] = ()  # rungs for readers, which nothing chooses
+    cuda: str | None = "cuda"  # the module of the CUDA C rung; None where there is none
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The rungs, plainest first."""
+        """The rungs for a CPU, plainest first."""
         return self.definition, *self.between, self.numba
 
     def load(self, name: str) -> Any:
@@ -72,12 +75,29 @@ class Ladder:
 
     def choose(self, work: int, *arrays: Any) -> Any:
         """The module of the rung that is to work on `arrays`."""
-        return self.load(self.numba if self.numba_fits(work, *arrays) else self.definition)
+        if self.numba_fits(work, *arrays):
+            return self.load(self.numba)
+        return self.elsewhere(*arrays)
+
+    def elsewhere(self, *arrays: Any) -> Any:
+        """The module of the rung where Numba's does not fit: CUDA C on a GPU's float32 arrays, else the definition."""
+        return self.load(self.cuda if self.cuda is not None and self.cuda_fits(*arrays) else self.definition)
 
     def choose_bits(self, work: int) -> Any:
         """The same for an operation that takes no arrays and makes integers on the CPU: every mode gives the same bits."""
         fits = work > 0 and (_mode == "numba" or (_mode == "auto" and work >= self.numba_from))
         return self.load(self.numba if fits else self.definition)
+
+    def choose_on_device(self, work: int, dtype: Any, like: Any) -> Any:
+        """The same for numbers that are made on the device of `like`: CUDA C for float32 and integers."""
+        fits = work > 0 and _mode != "definition" and dtype in (np.uint32, np.float32) and runs_cuda(like)
+        return self.load(self.cuda if self.cuda is not None and fits else self.definition)
+
+    def cuda_fits(self, *arrays: Any) -> bool:
+        """Whether the CUDA C rung is to work on `arrays`."""
+        if self.cuda is None or _mode == "definition" or any(type(x) is np.ndarray for x in arrays):
+            return False
+        return all(runs_cuda(x) and x.size and x.dtype == np.float32 for x in arrays)
 
     def numba_fits(self, work: int, *arrays: Any) -> bool:
         """Whether the Numba rung is to work on `arrays`."""

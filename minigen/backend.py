@@ -47,6 +47,12 @@ def add_library(device: str, array_type: type, library: Any) -> None:
     _others[array_type] = device, library
 
 
+def runs_cuda(x: Any) -> bool:
+    """Whether CUDA C runs on `x` where it lies: on CuPy's arrays, and on those of an added library that has a `launch`."""
+    library: Any = array_module(x)
+    return library is not np and (library.__name__ == "cupy" or hasattr(library, "launch"))
+
+
 def device_of(x: Array) -> str:
     """`"cpu"` for a NumPy array, else `"cuda"`."""
     if type(x) is np.ndarray:

@@ -146,5 +146,5 @@ def _rung(g: Geometry, first: Array, second: Array, w_shape: Shape, groups: int,
     kh, kw, c, m = w_shape  # c of one group
     n = first.shape[0]
     if not LADDER.numba_fits(n * g.output[0] * g.output[1] * kh * kw * c * m, first, second):
-        return LADDER.load(LADDER.definition)
+        return LADDER.elsewhere(first, second)
     return LADDER.load("winograd" if LADDER.load("winograd").pays(n, g, c, m, groups, learning) else LADDER.numba)

@@ -27,10 +27,14 @@ def launch(
     """Runs `kernel` of the file kernels/`name` on `grid` blocks of `block` threads with `shared` bytes of dynamic memory.
 
     Arguments: arrays and numbers as the kernel declares them, None for a null pointer. On a GPU it returns at once.
-    Raises ValueError and TypeError on arguments that are not as declared, RuntimeError where there is nothing to compile with.
+    Raises ValueError and TypeError on arguments that are not as declared or lie on two devices, RuntimeError where there is
+    nothing to compile with.
     """
     source = read(name, **options)
-    library: Any = array_module(next(x for x in arguments if hasattr(x, "shape") and x.shape))
+    libraries = list(dict.fromkeys(array_module(x) for x in arguments if hasattr(x, "shape") and x.shape))
+    if len(libraries) != 1:
+        raise TypeError(f"{kernel}: its arrays must lie on one device, and they are of {len(libraries)}: move with to_device")
+    library: Any = libraries[0]
     if library is np:
         on_cpu.launch(source, kernel, grid, block, arguments, shared)
     elif hasattr(library, "launch"):

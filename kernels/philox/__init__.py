@@ -44,4 +44,6 @@ def _rung(n: int, like: Any, dtype: Any = np.uint32) -> Any:
         raise ValueError(f"philox: {n} words cannot be drawn")
     on_cpu = like is None or array_module(like) is np
     known = dtype in (np.uint32, np.float32, np.float64)
-    return LADDER.choose_bits(n) if on_cpu and known else LADDER.load("definition")
+    if on_cpu:
+        return LADDER.choose_bits(n) if known else LADDER.load(LADDER.definition)
+    return LADDER.choose_on_device(n, dtype, like)

@@ -7,7 +7,8 @@ here, as it is either an error or a hidden wait for the device there. `x.get()` 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import numpy as np
@@ -122,7 +123,29 @@ class _Library:
         return DeviceArray(np.array(x._held if isinstance(x, DeviceArray) else x, dtype))
 
 
-backend.add_library(DEVICE, DeviceArray, _Library())
+_library: Any = _Library()
+backend.add_library(DEVICE, DeviceArray, _library)
+
+
+@contextmanager
+def running_cuda() -> Iterator[None]:
+    """Within it the device runs CUDA C, on the CPU (kernels/cuda/on_cpu.py): float32 arrays take the rungs that CuPy's take.
+
+    What it proves is all but the GPU: which rung is chosen, that arguments are passed as the kernels declare them, grids, and
+    results. RuntimeError where a kernel is launched and there is no g++.
+    """
+    _library.launch = _launch
+    try:
+        yield
+    finally:
+        del _library.launch
+
+
+def _launch(source: Any, kernel: str, grid: Any, block: Any, arguments: Any, shared: int = 0) -> None:
+    from ..kernels.cuda import on_cpu
+
+    held = tuple(_unwrapped(value, kernel, True) for value in arguments)
+    on_cpu.launch(source, kernel, grid, block, held, shared)
 
 
 def to_test_device(x: Any) -> Any:

@@ -1,0 +1,220 @@
+"""Arrays on a GPU take the CUDA rungs: the choice, the arguments and the grids, on an array that stands for CuPy's."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from cuda_cases import close
+
+from minigen import backend
+from minigen.check.device_array import DeviceArray, running_cuda, to_host, to_test_device
+from minigen.kernels import activation, adam, bernoulli, conv2d, epilogue, matmul, normalise, philox, rungs
+from minigen.kernels.cuda import on_gpu, source
+from minigen.kernels.cuda.launch import launch
+from minigen.random import Key
+
+LADDERS = {
+    "activation": ("forward", "gradient"),
+    "adam": ("step",),
+    "bernoulli": ("loss", "rows", "rows_gradient"),
+    "conv2d": ("forward", "input_gradient", "weight_gradient"),
+    "epilogue": ("finish", "back"),
+    "matmul": ("matmul",),
+    "normalise": ("moments", "scale", "sums", "gradient"),
+    "philox": ("words", "uniform", "normal"),
+}
+
+
+@pytest.fixture
+def cuda():
+    with running_cuda():
+        yield
+
+
+def normal(name, *shape):
+    return Key(1).at(name).normal(shape)
+
+
+@pytest.mark.needs_no_compiler
+@pytest.mark.parametrize("operation", LADDERS)
+def test_the_cuda_rung_has_the_signatures_of_the_others(operation):
+    wrapper = importlib.import_module(f"minigen.kernels.{operation}")
+    rung = wrapper.LADDER.load(wrapper.LADDER.cuda)
+    for function in LADDERS[operation]:
+        assert inspect.signature(getattr(rung, function)) == inspect.signature(getattr(wrapper, function))
+    assert "Legend: " in rung.__doc__
+    assert "Against the definition: " in rung.__doc__
+
+
+def chosen(x, mode="auto", *more):
+    with rungs(mode):
+        return matmul.LADDER.choose(1, x, *more).__name__.rpartition(".")[2]
+
+
+@pytest.mark.needs_no_compiler
+def test_the_choice():
+    x = to_test_device(np.zeros((3, 3), np.float32))
+    assert chosen(x) == "definition"  # the device runs no CUDA C
+    with running_cuda():
+        assert backend.runs_cuda(x)
+        assert chosen(x) == chosen(x, "numba") == "cuda"
+        assert chosen(x, "definition") == "definition"
+        assert chosen(x.astype(np.float64)) == chosen(x, "auto", x.astype(np.float64)) == "definition"
+        assert chosen(x[:0]) == "definition"
+        assert chosen(np.zeros((3, 3), np.float32)) == "definition"
+        assert philox._rung(3, x, np.dtype(np.float32)).__name__.endswith("cuda")
+        assert philox._rung(3, x, np.dtype(np.float64)).__name__.endswith("definition")
+        assert philox._rung(0, x, np.dtype(np.float32)).__name__.endswith("definition")
+    assert not backend.runs_cuda(x)
+
+
+def operations():
+    """(name, function of arrays, its arrays): every operation through its public wrapper."""
+    a, b, bias = normal("a", 20, 33), normal("b", 33, 7), normal("bias", 7)
+    x, w, dy = normal("x", 2, 7, 6, 4), normal("w", 3, 3, 4, 5), normal("dy", 2, 4, 3, 5)
+    rows, gain, small = normal("rows", 2, 40, 6), normal("gain", 6), [normal(n, 2, 6) for n in "mrt"]
+    options = {"stride": 2, "padding": 1}
+    yield "matmul", matmul.matmul, (a, b)
+    yield "matmul of views", lambda a, b: matmul.matmul(a[::2].T, b[::2]), (normal("c", 40, 9), normal("d", 40, 7))
+    yield "matmul, transposed", lambda a, b: matmul.matmul(a, b, transpose_a=True), (a.T.copy(), b)
+    yield "conv2d", lambda x, w: conv2d.forward(x, w, **options), (x, w)
+    yield "conv2d back", lambda dy, w: conv2d.input_gradient(dy, w, x.shape, **options), (dy, w)
+    yield "conv2d learning", lambda x, dy: conv2d.weight_gradient(x, dy, (3, 3), **options), (x, dy)
+    yield "activation", lambda x: activation.forward("silu", x), (x,)
+    yield "activation of a view", lambda x: activation.forward("tanh", x.transpose(3, 0, 1, 2)), (x,)
+    yield "activation back", lambda dy, x: activation.gradient("leaky", dy, x, leak=0.1), (a, a + 1)
+    yield "epilogue back", lambda dy, y: epilogue.back(dy, y, leak=0.2), (a, a[::-1].copy())
+    yield "moments", normalise.moments, (rows,)
+    yield "scale", lambda *v: normalise.scale(*v, kind="silu"), (rows, *small[:2], gain, gain)
+    yield "sums", lambda *v: normalise.sums(*v, leak=0.0), (rows, rows + 1, gain, gain)
+    yield "gradient", normalise.gradient, (rows, rows + 1, gain, gain, *small)
+    yield "bernoulli", bernoulli.loss, (a, np.abs(a) / 5)
+    yield "bernoulli rows", bernoulli.rows, (rows, normal("t", 2, 6) ** 2 / 9)
+    yield "bernoulli rows back", bernoulli.rows_gradient, (rows, normal("t", 2, 6) ** 2 / 9, normal("u", 2, 40))
+
+    def finished(y, b):
+        y = y.copy()
+        epilogue.finish(y, b, leak=0.1)
+        return y
+
+    def stepped(theta, grad):
+        theta, m, v = theta.copy(), grad * 0, grad * 0
+        adam.step(theta, grad, m, v, rate=0.1, beta1=0.9, beta2=0.99, eps=1e-8, weight_decay=0.1, t=1)
+        return theta, m, v
+
+    yield "epilogue", finished, (normal("y", 9, 7), bias)
+    yield "adam", stepped, (normal("theta", 300), normal("grad", 300))
+
+
+OPERATIONS = {name: (function, arrays) for name, function, arrays in operations()}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_on_the_device(cuda, name, monkeypatch):
+    launched = []
+    library = backend.array_module(to_test_device(np.zeros(1)))
+    run = library.launch
+    monkeypatch.setattr(library, "launch", lambda *arguments: (launched.append(arguments[1]), run(*arguments)))
+    function, arrays = OPERATIONS[name]
+    got = function(*map(to_test_device, arrays))
+    assert launched, "no kernel ran"
+    with rungs("definition"):
+        expected = function(*(x.astype(np.float64) for x in arrays))
+    for part, exact in zip(*(v if isinstance(v, tuple) else (v,) for v in (got, expected)), strict=True):
+        if isinstance(exact, float):
+            assert abs(part - exact) <= 1e-6 * abs(exact)
+            continue
+        assert type(part) is DeviceArray
+        assert part.dtype == np.float32
+        close(to_host(part), exact, 3e-6)
+
+
+def test_a_network_learns_on_the_device_as_on_the_cpu(cuda):
+    """Kernel after kernel, there and back: equal to the CPU's within rounding."""
+    from minigen.layers.batch_norm import BatchNorm
+    from minigen.layers.composite import Sequential
+    from minigen.layers.conv2d import Conv2d
+    from minigen.layers.elementwise import LeakyReLU
+    from minigen.layers.linear import Linear
+    from minigen.layers.shape import Flatten
+
+    net = Sequential(
+        Conv2d(2, 4, 3, padding=1), BatchNorm(4, activation=LeakyReLU(0.2)), Flatten(), Linear(4 * 6 * 5, 3)
+    ).initialise(Key(4))
+    x, dy = normal("x", 3, 6, 5, 2), normal("dy", 3, 3)
+    found = []
+    for move in (lambda v: v, to_test_device):
+        layer = net.clone(np.float32, like=move(np.zeros(0, np.float32)))
+        y, cache = layer.forward(move(x), train=True, key=Key(0))
+        dx = layer.backward(move(dy), cache)
+        found.append([to_host(v) for v in (y, dx, layer.vector.grad)])
+    for host, device in zip(*found, strict=True):
+        close(device, host.astype(np.float64), 1e-5)
+
+
+def test_words_are_the_same_integers_on_the_device(cuda):
+    like = to_test_device(np.zeros(1, np.float32))
+    words = philox.words(Key(3).words, 1001, like=like)
+    assert type(words) is DeviceArray
+    assert np.array_equal(to_host(words), philox.words(Key(3).words, 1001))
+    assert np.array_equal(to_host(philox.uniform(Key(3).words, 9, np.dtype(np.float32), like=like)), Key(3).uniform(9))
+
+
+@pytest.mark.needs_no_compiler
+def test_arrays_on_two_devices_are_refused():
+    x = np.zeros(3, np.float32)
+    with pytest.raises(TypeError, match="activation_forward: its arrays must lie on one device"):
+        launch("activation/elementwise.cu", "activation_forward", (1,), (256,), x, to_test_device(x), 3, 0.0)
+
+
+@pytest.mark.needs_no_compiler
+def test_what_a_gpu_is_handed(monkeypatch):
+    """A stand-in for CuPy takes down what it is called with."""
+    calls, made = [], []
+
+    class Function:
+        max_dynamic_shared_size_bytes = 0
+
+        def __call__(self, grid, block, values, shared_mem):
+            calls.append((grid, block, values, shared_mem, self.max_dynamic_shared_size_bytes))
+
+    class RawModule:
+        def __init__(self, **options):
+            made.append(options)
+
+        def get_function(self, name):
+            return Function()
+
+    stand_in = SimpleNamespace(RawModule=RawModule, cuda=SimpleNamespace(Device=lambda: SimpleNamespace(id=97)))
+    monkeypatch.setattr(on_gpu, "cupy", lambda: stand_in)
+    a = np.zeros((64, 64), np.float32)
+    arguments = (a, a, a, None, 64, 64, 64, 1.0, 0)
+    for _ in range(2):
+        on_gpu.launch(source.read("matmul/float32.cu"), "matmul_float32", (1, 1, 1), (128,), arguments, 60000)
+    grid, block, values, shared, granted = calls[1]
+    assert (grid, block, shared, granted) == ((1, 1, 1), (128,), 60000, 60000)
+    assert values[0] is a
+    assert [type(v) for v in values[3:]] == [np.uint64, np.int32, np.int32, np.int32, np.float32, np.int32]
+    assert len(made) == 1  # compiled once
+    assert made[0]["backend"] == "nvrtc"
+    assert "#include" not in made[0]["code"]  # what CuPy's cache on disk hashes is all there is
+    on_gpu._function.cache_clear()
+    on_gpu._module.cache_clear()
+
+
+@pytest.mark.needs_no_compiler
+def test_without_cupy_or_a_gpu_there_is_one_message(monkeypatch):
+    x = np.zeros(1, np.float32)
+    adam_step = (source.read("activation/elementwise.cu"), "activation_forward", (1,), (256,), (x, x, 1, 0.0))
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(RuntimeError, match=r"needs CuPy: pip install 'minigen\[gpu\]', or use device 'cpu'"):
+        on_gpu.launch(*adam_step)
+    nothing = SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: False))
+    monkeypatch.setitem(sys.modules, "cupy", nothing)
+    with pytest.raises(RuntimeError, match="needs an NVIDIA GPU and its driver, and none was found: use device 'cpu'"):
+        on_gpu.launch(*adam_step)
