@@ -204,10 +204,14 @@ class EBM(Model):
         """log of the integral of e^-E over the square, nats: of points alone."""
         return self._log_z(self.theta, lambda: log_z_on_square(self.energy, self.bound, self.dtype))
 
+    def log_prob(self, x: Array) -> Array:
+        """log p(x) = -E(x) - log Z, nats, (N,): of points alone, inside the square."""
+        return -self.energy.forward(x)[0] - self.log_z()
+
     def evaluate(self, batch: Array, key: Key) -> Terms:
         """Points: -log p, nats, with Z by quadrature. Images: mean energies of the data, the buffer's chains and noise."""
         if not self.draws_images:
-            return {"negative_log_likelihood": self.energy.forward(batch)[0].mean() + self.log_z()}
+            return {"negative_log_likelihood": -self.log_prob(batch).mean()}
         replay = self.state["replay"]
         chains = replay[key.at("rows").integers(len(replay), len(batch))]
         shown = {"data": batch, "chains": chains, "noise": self.uniform(len(batch), key.at("noise"))}
