@@ -107,9 +107,11 @@ def details(result: dict[str, Any]) -> list[str]:
 
 
 def digits_of(figure: Figure) -> int:
-    """As many decimals as the interval supports: two figures of it; four figures of the value where there is none."""
+    """The decimals that the interval supports: two figures of it. Without one three figures of the value; none of a count."""
+    if figure.interval is None and float(figure.value).is_integer():
+        return 0
     spread = None if figure.interval is None else (figure.interval[1] - figure.interval[0]) / 2
-    size = spread if spread else abs(figure.value) / 100
+    size = spread if spread else abs(figure.value) / 10
     if not size or not math.isfinite(size):
         return 2
     return int(min(6, max(0, 1 - math.floor(math.log10(size) + 1e-9))))
