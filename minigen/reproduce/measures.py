@@ -13,15 +13,13 @@ import numpy as np
 from ..backend import Array, to_device
 from ..data import Dataset, GlyphFactors
 from ..data.densities import density
-from ..metrics.dci import dci
 from ..metrics.energy_distance import energy_distance, floor
-from ..metrics.factor_score import factor_score
-from ..metrics.factors import Encode, codes_of
+from ..metrics.factors import Encode
 from ..metrics.figure import Figure, around, mean_of
-from ..metrics.frechet import frechet_distance
 from ..metrics.importance import importance_bound
-from ..metrics.mig import mig
 from ..metrics.modes import PERFECT, SAMPLES, mode_coverage
+from ..metrics.representation import representation_figures
+from ..metrics.sample_figures import sample_figures
 from ..training.catalogue import samples
 from ..training.evaluation import batch_of, evaluate
 from .reproduction import Judged, Measure
@@ -128,48 +126,30 @@ def drawn(of: Judged) -> Array:
     return samples(of.model, FEW if of.budget == "quick" else DRAWN, of.key.at("samples"))
 
 
-def images_of(of: Judged) -> list[Figure]:
-    """Frechet distance in a classifier's features, and the test images' own; the rarest class it finds, and how sure it is.
+FIRST = "frechet", "frechet_floor", "precision", "coverage", "nearest_neighbour", "closer_than_99_percent"
 
-    The distance is biased upwards, the more the fewer samples: figures of different counts are different figures.
+
+def images_of(of: Judged) -> list[Figure]:
+    """The figures of samples in a classifier's features, each with its number of samples and its floor; the rarest class.
+
+    The Frechet distance is biased upwards, the more the fewer samples: figures of different counts are different figures.
     """
-    images, judge = drawn(of), of.ruler()
+    images, space = drawn(of), of.ruler()
     n = len(images)
-    real = of.train.batch(rows_of(of.train, of.budget, n)), of.test.batch(rows_of(of.test, of.budget, n))
-    learned, unseen, ours = (judge.features(x) for x in (*real, images))  # (n, F) each
-    protocol = f"{n:,} samples against {n:,} training images, in the features of {judge.name}"
-    value, floor_value = frechet_distance(ours, learned), frechet_distance(unseen, learned)
-    p = judge.probabilities(images)  # (n, K)
-    shares = np.bincount(p.argmax(1), minlength=p.shape[1]) / n
-    return [
-        Figure(f"Frechet distance, {n:,} samples", value, "squared features", "estimate", n, protocol),
-        Figure("the test images' own", floor_value, "squared features", "estimate", n, protocol),
-        percentage("share of the rarest class", float(shares.min()), n, f"{n:,} samples, judged by {judge.name}"),
-        mean_of("samples it is 90 % sure of", 100.0 * (p.max(1) > 0.9), "%", "estimate", protocol),
-    ]
+    train, test = of.train.batch(rows_of(of.train, of.budget, n)), of.test.batch(rows_of(of.test, of.budget, n))
+    found = sample_figures(space, train, test, images, of.key.at("figures"))
+    kind = {figure.name.replace(f"_{n}", ""): figure for figure in found}
+    shares = np.bincount(space.classes(images), minlength=len(of.test.classes or ()) or 10) / n
+    rarest = percentage("share of the rarest class", float(shares.min()), n, f"{n:,} samples, judged by {space.name}")
+    return [*(kind.pop(name) for name in FIRST), rarest, *kind.values()]
 
 
 def disentangled(of: Judged) -> list[Figure]:
-    """FactorVAE score, MIG and DCI on glyphs of known factors, and the score of the same encoder before training."""
-    source = GlyphFactors()
-    votes = 200 if of.budget == "quick" else 800
-    models = of.model, of.untrained()
-    scores = [factor_score(mean_code(model), source, of.key.at("score"), votes=votes) for model in models]
-    values = source.draw(FEW if of.budget == "quick" else DRAWN, of.key.at("values"))
-    codes = codes_of(mean_code(of.model), source, values)
-    protocol = f"glyphs of independent factors, {votes:,} votes of 64 images and as many to judge them"
-    pairs = f"{len(values):,} images of independent factors"
-    trained, untrained = (
-        Figure(name, found.score, "of 1", "estimate", votes, protocol, around(found.score, found.error))
-        for name, found in zip(("FactorVAE score", "an untrained encoder's"), scores, strict=True)
-    )
-    gap, parts = mig(codes, values), dci(codes, values, of.key.at("dci"))
-    return [
-        trained,
-        untrained,
-        Figure("mutual information gap", gap.mig, "of 1", "estimate", len(values), pairs),
-        Figure("DCI disentanglement", parts.disentanglement, "of 1", "estimate", len(values), pairs),
-    ]
+    """FactorVAE score, MIG and DCI on glyphs of known factors, and those of the same encoder before training."""
+    votes, rows = (200, FEW) if of.budget == "quick" else (800, DRAWN)
+    untrained = mean_code(of.untrained())
+    key = of.key.at("figures")
+    return representation_figures(mean_code(of.model), GlyphFactors(), key, untrained=untrained, rows=rows, votes=votes)
 
 
 def mean_code(model: Any) -> Encode:

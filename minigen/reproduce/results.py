@@ -17,7 +17,7 @@ from ..training.files import write_atomic
 from .recipes import RECIPES
 from .running import PICTURES, RESULTS
 
-PAGE = Path("RESULTS.md")
+PAGE, MORE = Path("RESULTS.md"), 6  # figures beside the first that a line of details has room for
 OPENING = """# Results
 
 Every model of minigen, trained and judged by one command each, beside what is published. The page is built by `minigen report`
@@ -84,7 +84,7 @@ def row(name: str, result: dict[str, Any] | None) -> str:
     seeds = len(result["seeds"])
     minutes = sum(result["train_seconds"]) / 60
     budget = f"{result['budget']}: {result['updates']:,} updates, {seeds} seed{'s' if seeds > 1 else ''}, {minutes:.1f} min"
-    return f"| `{name}` | {result['data']} | {figure.name} | {ours} | {figure.kind} | {against} | {gap} | {budget} |"
+    return f"| `{name}` | {result['data']} | {figure.name.replace('_', ' ')} | {ours} | {figure.kind} | {against} | {gap} | {budget} |"
 
 
 def details(result: dict[str, Any]) -> list[str]:
@@ -97,7 +97,7 @@ def details(result: dict[str, Any]) -> list[str]:
         lines[0] += f" {result['note'][0].upper()}{result['note'][1:]}."
     if len(result["by_seed"]) > 1:
         lines[0] += f" By seed: {', '.join(f'{value:.{digits_of(first)}f}' for value in result['by_seed'])}."
-    for figure in others:
+    for figure in others[:MORE]:
         digits = digits_of(figure)
         lines[0] += (
             f" {figure.name[0].upper()}{figure.name[1:]}: {figure.value:.{digits}f}{_between(figure, digits)} {figure.unit}."
