@@ -84,7 +84,8 @@ def row(name: str, result: dict[str, Any] | None) -> str:
     seeds = len(result["seeds"])
     minutes = sum(result["train_seconds"]) / 60
     budget = f"{result['budget']}: {result['updates']:,} updates, {seeds} seed{'s' if seeds > 1 else ''}, {minutes:.1f} min"
-    return f"| `{name}` | {result['data']} | {figure.name.replace('_', ' ')} | {ours} | {figure.kind} | {against} | {gap} | {budget} |"
+    name_of = figure.name.replace("_", " ")
+    return f"| `{name}` | {result['data']} | {name_of} | {ours} | {figure.kind} | {against} | {gap} | {budget} |"
 
 
 def details(result: dict[str, Any]) -> list[str]:

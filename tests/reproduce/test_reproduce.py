@@ -69,7 +69,7 @@ SMALL: dict[str, Reproduction] = {
 def small(monkeypatch, tmp_path):
     """reproduce(name) among SMALL, in a folder of its own, judging little."""
     monkeypatch.setattr(running, "RECIPES", SMALL)
-    monkeypatch.setattr(measures, "FEW", 60)
+    monkeypatch.setattr(measures, "FEW", 120)
     monkeypatch.setattr(importance_module, "BLOCK", 50)
     place = Place(tmp_path / "runs", tmp_path / "results", tmp_path / "pictures")
 
@@ -90,7 +90,7 @@ def test_every_measure_gives_figures(small, name):
         assert math.isfinite(figure.value)
         assert figure.count > 0
         assert figure.name in lines
-        if figure.interval is not None:
+        if figure.interval is not None and "endlessly" not in figure.protocol:  # there the interval is of another number
             assert figure.interval[0] <= figure.value <= figure.interval[1]
     assert found["updates"] == SMALL[name].steps[0]
     assert (place.pictures / f"{name}.png").exists() or name in ("classifier", "above_the_grammar")
