@@ -155,6 +155,25 @@ def flows_2d(r: dict[str, Any]) -> Iterator[Row]:
         yield Row(what, f"{found['excess_nats']:.3f} ({by_seed})", f"0, the truth itself; the goal was {goal}")
 
 
+def disentangle(r: dict[str, Any]) -> Iterator[Row]:
+    for name, found in r["summary"].items():
+        low, high = found["factor_score"][1:]
+        what = (
+            f"glyph factors, {name.replace('_', ' ')}, {found['seeds']} seeds: FactorVAE score [95 %]; MIG; DCI disentanglement"
+        )
+        ours = (
+            f"{found['factor_score'][0]:.2f} [{low:.2f}, {high:.2f}]; {found['mig'][0]:.2f}; {found['disentanglement'][0]:.2f}"
+        )
+        plain = "; ".join(f"{found[f'{measure}_untrained'][0]:.2f}" for measure in ("factor_score", "mig", "disentanglement"))
+        yield Row(what, ours, f"untrained {plain}")
+
+
+def ruler_mnist(r: dict[str, Any]) -> Iterator[Row]:
+    what = f"the ruler {r['name']}: test accuracy; modes and reverse KL of {r['stacked']['samples']:,} stacked test digits"
+    ours = f"{100 * r['accuracy']:.2f} %; {r['stacked']['modes']}, {r['stacked']['reverse_kl']:.3f}"
+    yield Row(what, ours, f"99.2 %; 1000, {r['stacked']['kl_floor']:.3f}")
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
     f.__name__: f
     for f in (
@@ -174,6 +193,8 @@ TABLES: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
         flow_matching_points,
         flow_memory,
         pixelcnn_mnist,
+        disentangle,
+        ruler_mnist,
     )
 }
 

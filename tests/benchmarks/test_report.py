@@ -54,4 +54,5 @@ def test_the_table_of_scaling() -> None:
 
 @pytest.mark.parametrize("path", sorted(report.RESULTS.glob("*.json")), ids=lambda p: p.stem)
 def test_every_result_names_its_command(path: Path) -> None:
-    assert json.loads(path.read_text())["command"].startswith("python -m benchmarks.")
+    command = json.loads(path.read_text())["command"]
+    assert command.startswith(("python -m benchmarks.", f"minigen reproduce {path.stem} "))
