@@ -128,9 +128,11 @@ extern "C" __global__ __launch_bounds__(256) void attention_of_queries(const flo
     store(dq + mine, sums, scale, row, queries, width);
 }
 
-extern "C" __global__ __launch_bounds__(256) void attention_of_keys(const float* q, const float* k, const float* v, const float* dy,
-                                                                    const float* log_sum, const float* fall, float* dk, float* dv,
-                                                                    int queries, int keys, int width, float scale, int causal) {
+// Three blocks a processor: asked for more, the compiler spills on sm_80
+extern "C" __global__ __launch_bounds__(256, 3) void attention_of_keys(const float* q, const float* k, const float* v,
+                                                                       const float* dy, const float* log_sum, const float* fall,
+                                                                       float* dk, float* dv, int queries, int keys, int width,
+                                                                       float scale, int causal) {
     __shared__ Tile of_q[SIDE], of_k[SIDE], of_v[SIDE], of_dy[SIDE];
     __shared__ float weights[SIDE][SIDE + 1], slopes[SIDE][SIDE + 1];
     int tiles = (keys + SIDE - 1) / SIDE, head = blockIdx.x / tiles, first = blockIdx.x % tiles * SIDE;

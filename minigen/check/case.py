@@ -52,13 +52,13 @@ class Case:
 
 @dataclass(frozen=True)
 class LossCase:
-    """A loss at given sizes: itself and its companion, its arguments, and a plain definition of its value.
+    """A loss at given sizes: itself and its companion, if it has one, its arguments, and a plain definition of its value.
 
     `make` looks them up in their module when it is called, so that the mutator can put another function there.
     """
 
     name: str
-    make: Callable[[], tuple[Callable[..., Any], Callable[..., Any]]]
+    make: Callable[[], tuple[Callable[..., Any], Callable[..., Any] | None]]
     args: Callable[[Sizes], tuple[Any, ...]]
     reference: Callable[..., Any]
     large: float | None = None  # its logits may be so large

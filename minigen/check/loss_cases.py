@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..kernels import bernoulli
 from ..losses import adversarial, likelihood
 from ..random import Key
 from .case import LossCase, Sizes
@@ -38,12 +39,29 @@ def _softplus(l: Any) -> Any:
     return np.log(1 + np.exp(l))
 
 
+def _bits(l: Any, x: Any) -> Any:
+    """-log p of every pixel x under its logit l."""
+    return -x * np.log(1 / (1 + np.exp(-l))) - (1 - x) * np.log(1 / (1 + np.exp(l)))
+
+
+def _weighed(logits: Any, weights: Any, x: Any) -> tuple[Any, Any, Any]:
+    """sum w nll / N over rows that are kept apart, (N, K): linear in w, whose gradient is nll / N."""
+    N, nll = likelihood._rows("bernoulli of rows", x), bernoulli.rows(logits, x)
+    return (weights * nll).sum() / N, bernoulli.rows_gradient(logits, x, weights / N), nll / N
+
+
 LOSSES: tuple[LossCase, ...] = (
     _likelihood(
         "bernoulli",
         lambda s: ((s.N, s.a, s.b), Key(s.seed).uniform((s.N, s.a, s.b), np.float64)),
-        lambda l, x: _mean(-x * np.log(1 / (1 + np.exp(-l))) - (1 - x) * np.log(1 / (1 + np.exp(l))), x),
+        lambda l, x: _mean(_bits(l, x), x),
         1e4,
+    ),
+    LossCase(
+        "bernoulli of rows",
+        lambda: (_weighed, None),
+        lambda s: ((s.N, s.a, s.b), (s.N, s.a), Key(s.seed).uniform((s.N, s.b), np.float64)),
+        lambda l, w, x: _mean(w[..., None] * _bits(l, x[:, None]), x),
     ),
     _likelihood(
         "categorical",

@@ -27,7 +27,7 @@ KERNELS = {  # whose definitions are broken, and the cases that use them
     "matmul": ("Linear", "Linear with computed weights"),
     "conv2d": tuple(case.name for case in CASES if issubclass(case.cls, Convolution) and case.cls is not MaskedConv2d),
     "masked_conv2d": tuple(case.name for case in CASES if case.cls is MaskedConv2d),
-    "bernoulli": ("bernoulli",),
+    "bernoulli": ("bernoulli", "bernoulli of rows"),
 }
 FORWARD = ("forward", "wire", "f", "fix", "weights")  # what derivatives are measured against is not broken
 
