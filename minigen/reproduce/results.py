@@ -79,7 +79,7 @@ def row(name: str, result: dict[str, Any] | None) -> str:
     if published is not None:
         against = f"{published['value']:g}, {published['source']}"
         missed = result["gap"] > 0 if published["better"] == "lower" else result["gap"] < 0
-        gap = f"{result['gap']:+.{digits}f}"
+        gap = f"{result['gap']:+.{digits or 1}f}"  # a mean of counts has a decimal, even where a count has none
         gap = f"**{gap}**" if missed else gap
     seeds = len(result["seeds"])
     minutes = sum(result["train_seconds"]) / 60

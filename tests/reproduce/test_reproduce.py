@@ -201,6 +201,12 @@ def test_a_figure_has_the_digits_of_its_interval():
     assert "2.51 [2.41, 4.00] nats" in results.row("vae", made(2.512345, (2.4123, 4.0)))
 
 
+def test_a_count_has_no_decimals_and_its_gap_has_one():
+    row = results.row("gan", made(7.0, None, (6.3, "P", "higher")))
+    assert "| 7 nats |" in row
+    assert "| +0.7 |" in row
+
+
 def test_what_has_not_run_is_said():
     page = results.page({}, None)
     for name in RECIPES:
