@@ -54,7 +54,7 @@ RECIPES: dict[str, Reproduction] = {
         options={"samples": 50}, data_options=SAMPLED,
     ),
     "iwae_k1": Reproduction(
-        "iwae", "mnist", (6000, 240000, 1968000), importance, Published(86.76, "BGS, VAE with k = 1"),
+        "iwae", "mnist", (6000, 300000, 1968000), importance, Published(86.76, "BGS, VAE with k = 1"), rate=3e-3,
         options={"samples": 1}, data_options=SAMPLED,
     ),
     "beta_vae": Reproduction(
@@ -105,7 +105,7 @@ RECIPES: dict[str, Reproduction] = {
         Published(1.06, "RealNVP on MNIST"),
     ),
     "glow": Reproduction(
-        "glow", "mnist", (200, 12000, 100000), held_out("bits_per_dimension", BITS, BITS_UNIT, "bound"),
+        "glow", "mnist", (200, 10000, 100000), held_out("bits_per_dimension", BITS, BITS_UNIT, "bound"),
         Published(1.05, "Glow on MNIST"),
     ),
     # ---- energy
