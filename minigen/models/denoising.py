@@ -6,6 +6,12 @@
 It is the variational bound of `diffusion_bound.py` with its weights left out (Ho et al. 2020, eq. 14), and, but for the factor
 -1 / s, denoising score matching (Vincent 2011): the best eps there can be is -s times the slope of log q(x_t).
 
+Who wants likelihood leaves the weights in. The bound's part that the network moves is weight_t |x_0 - xhat|^2 / 2 of every step
+(`diffusion_bound.factors`), and each of the three targets tells x_0:
+
+    x_0 - xhat = k (y - target)      k = 1 for x_0, -s / a for eps, -s for v
+    loss = mean weight_t k^2 / (2 log 2 chance_t) (y - target)^2          bits per dimension; t drawn with chance_t
+
 With labels, each is hidden with probability `drop`, so that one network learns p(x | y) and p(x) (Ho and Salimans 2022).
 
 x_t and the target are constants, so the way back is the network's alone. N rows; "..." the axes of a row.
@@ -13,11 +19,15 @@ x_t and the target are constants, so the way back is the network's alone. N rows
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..backend import Array
+import numpy as np
+
+from ..backend import Array, device_of, real_dtype, to_device
 from ..losses import mse
 from ..random import Key
+from .diffusion_bound import chances, drawn_steps, factors
 from .objective import Forwarder, Forwards, Objective, Terms
 
 if TYPE_CHECKING:
@@ -38,12 +48,19 @@ class Denoising(Objective):
     def __init__(self, prediction: str, drop: float) -> None:
         self.prediction, self.drop = prediction, drop
 
+    def steps(self, model: Diffusion, x0: Array, key: Key) -> Array:
+        """t (N,), a random step for every row."""
+        t: Array = key.integers(model.schedule.T, len(x0), like=x0) + 1
+        return t
+
+    def loss(self, model: Diffusion, y: Array, target: Array, t: Array) -> tuple[Any, Array]:
+        """The loss, and dy (N, ...)."""
+        return mse(y, target)
+
     def draw(self, model: Diffusion, batch: Any, key: Key, forwards: Forwards | None = None) -> DenoisingNoise:
         x0, labels = model.parts(batch)
-        N = len(x0)
-        t = key.at("t").integers(model.schedule.T, N, like=x0) + 1
-        hidden = None if labels is None else key.at("hidden").bernoulli(self.drop, (N,), like=x0)
-        return DenoisingNoise(t, key.at("eps").normal(x0.shape, like=x0), hidden)
+        hidden = None if labels is None else key.at("hidden").bernoulli(self.drop, (len(x0),), like=x0)
+        return DenoisingNoise(self.steps(model, x0, key.at("t")), key.at("eps").normal(x0.shape, like=x0), hidden)
 
     def __call__(
         self,
@@ -60,7 +77,31 @@ class Denoising(Objective):
         x_t = model.schedule.diffuse(x0, t, eps)
         y, cache = forward("net", model.inputs(x_t, t, labels, hidden))  # (N, ...)
 
-        loss, dy = mse(y, model.schedule.target(self.prediction, x0, t, eps))
+        loss, dy = self.loss(model, y, model.schedule.target(self.prediction, x0, t, eps), t)
         if backward:
             model.net.backward(scale * dy, cache, need_dx=False)
         return {"denoising": loss}, forward.made(self.updates)
+
+
+class WeightedDenoising(Denoising):
+    """The same as an estimate of the variational bound, in bits per dimension, but for what no parameter moves."""
+
+    def steps(self, model: Diffusion, x0: Array, key: Key) -> Array:
+        return drawn_steps(chances(model.schedule.T, first=1), len(x0), key, x0)
+
+    def loss(self, model: Diffusion, y: Array, target: Array, t: Array) -> tuple[Any, Array]:
+        by_step = to_device(self.weights(model), device_of(y)).astype(real_dtype(y.dtype))  # (T + 1,)
+        error = y - target  # (N, ...)
+        weighted = by_step[t].reshape(-1, *(1,) * (y.ndim - 1)) * error
+        return (weighted * error).mean(), 2 * weighted / error.size
+
+    def weights(self, model: Diffusion) -> Array:
+        """weight k^2 / (2 log 2 chance), by t: (T + 1,), in float64, 0 for t = 0."""
+        plan, t = model.schedule, np.arange(1, model.schedule.T + 1)
+        a2, s2 = plan.alpha_bar[t], 1 - plan.alpha_bar[t]
+        k2 = {"x0": 1.0, "noise": s2 / a2, "v": s2}[self.prediction]
+        chance, weight = chances(plan.T, first=1), factors(plan, model.variance)[1]
+        return np.concatenate(([0.0], weight[t] * k2 / (2 * math.log(2) * chance[t])))
+
+
+OBJECTIVES = {"simple": Denoising, "bound": WeightedDenoising}

@@ -27,7 +27,7 @@ from ..backend import Array, Shape, device_of, to_device, zeros
 from ..layers.layer import Layer
 from ..random import Key
 from . import diffusion_sampling as sampling
-from .denoising import Denoising
+from .denoising import OBJECTIVES
 from .diffusion_bound import bound
 from .diffusion_sampling import Seen, Step
 from .drawn_field import field_panel
@@ -41,6 +41,7 @@ OPTIONS: dict[str, Any] = {
     "schedule": "cosine",
     "prediction": "v",
     "variance": "small",
+    "objective": "simple",  # or "bound", for likelihood
     "classes": None,  # without labels
     "drop": 0.1,  # of the labels
     "guidance": 1.0,
@@ -69,11 +70,13 @@ class Diffusion(Model):
         self.shape, self.images = tuple(shape), len(shape) == 3
         if chosen["variance"] not in VARIANCES:
             raise ValueError(f"unknown variance {chosen['variance']!r}: there is {', '.join(VARIANCES)}")
+        if chosen["objective"] not in OBJECTIVES:
+            raise ValueError(f"unknown objective {chosen['objective']!r}: there is {', '.join(OBJECTIVES)}")
         self.schedule = schedule(chosen["schedule"], chosen["T"])
         self.prediction, self.variance = chosen["prediction"], chosen["variance"]
         self.classes, self.guidance = chosen["classes"], chosen["guidance"]
         self.jumps, self.eta, self.decay = min(chosen["jumps"], chosen["T"]), chosen["eta"], chosen["decay"]
-        self.objectives = (Denoising(self.prediction, chosen["drop"]),)
+        self.objectives = (OBJECTIVES[chosen["objective"]](self.prediction, chosen["drop"]),)
 
     def start(self, rate: float, steps: int) -> None:
         self.optimize(adam=optim.Adam(self, rate=rate))

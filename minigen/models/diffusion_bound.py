@@ -31,6 +31,7 @@ import numpy as np
 from ..backend import Array, device_of, to_device
 from ..random import Key
 from .objective import Terms
+from .schedules import Schedule
 
 if TYPE_CHECKING:
     from .diffusion import Diffusion
@@ -41,9 +42,8 @@ LEVELS = 255  # steps between black, -1, and white, 1
 def bound(model: Diffusion, batch: Any, key: Key, *, whole: bool = False) -> Terms:
     """-log p(x) <= `bits` = `bits_prior` + `bits_steps` + `bits_pixels`, means over the rows, in bits per dimension.
 
-    For the steps every row gets one t of 2 .. T, and its term is divided by the chance of that t: an estimate without bias. The
-    chance falls like 1 / t, as the terms do, so that what is averaged is nearly one number; and t is drawn in strata, so that
-    every batch has its share of early and late steps. `whole` takes all T - 1 of them for every row, in T - 1 calls.
+    For the steps every row gets one t of 2 .. T, and its term is divided by the chance of that t: an estimate without bias.
+    `whole` takes all T - 1 of them for every row, in T - 1 calls.
     """
     (x0, labels), T = model.parts(batch), model.schedule.T
     N = len(x0)
@@ -54,19 +54,52 @@ def bound(model: Diffusion, batch: Any, key: Key, *, whole: bool = False) -> Ter
         for t in range(2, T + 1):
             steps += step_kl(model, x0, labels, np.full(N, t), key.at("step", t))
     elif T > 1:
-        chance = 1 / np.arange(2, T + 1)
-        chance /= chance.sum()
-        place = (key.at("order").permutation(N) + float(key.at("offset").uniform(1, np.float64)[0])) / max(
-            1, N
-        )  # (N,) in [0, 1)
-        i = np.searchsorted(np.cumsum(chance), place, side="right").clip(0, T - 2)
-        steps = step_kl(model, x0, labels, i + 2, key.at("step")) / chance[i]
+        chance = chances(T, first=2)
+        t = to_device(drawn_steps(chance, N, key.at("t"), x0), "cpu")
+        steps = step_kl(model, x0, labels, t, key.at("step")) / chance[t]
     else:
         steps = np.zeros(N)
     to_bits = 1 / (math.prod(x0.shape[1:]) * math.log(2))
     terms = {"bits_prior": prior, "bits_steps": steps, "bits_pixels": pixels}
     means = {name: float(nats.mean()) * to_bits for name, nats in terms.items()}
     return {"bits": sum(means.values()), **means}
+
+
+def chances(T: int, *, first: int) -> Array:
+    """With what chance a row is given step t of first .. T: (T + 1,), by t. It falls like 1 / t, as the terms do.
+
+    So a term divided by its chance is nearly one number, whatever t.
+    """
+    t = np.arange(T + 1)
+    likely = np.where(t >= first, 1 / np.maximum(t, 1), 0.0)
+    return likely / likely.sum()
+
+
+def drawn_steps(chance: Array, N: int, key: Key, like: Array) -> Array:
+    """t (N,) integers beside the rows of `like`, each with its `chance`, and together spread evenly over it.
+
+    N places 1 / N apart on a circle, which is turned at random: every batch has its share of early and late steps.
+    """
+    turn = key.uniform(1, np.float64, like=like)
+    place = (to_device(np.arange(N) / max(1, N), device_of(like)) + turn) % 1  # (N,) in [0, 1)
+    edges = to_device(np.cumsum(chance)[:-1], device_of(like))
+    t: Array = np.searchsorted(edges, place, side="right")
+    return t
+
+
+def factors(plan: Schedule, variance: str) -> tuple[Array, Array]:
+    """w^-1 var and w^-1 c^2, by t: (T + 1,) each, in float64. For t = 1, whose x_0 is known in full, 1 and s_1^-2.
+
+    That is the last step as it would be of pixels that may be any number: -log N(x_0; xhat, s_1^2), but for a constant.
+    """
+    t = np.arange(2, plan.T + 1)
+    beside = np.zeros((len(t), 1))
+    q = plan.posterior(t, t - 1, beside)
+    w = q.var if variance == "small" else plan.wider(t, t - 1, beside)
+    ratio, weight = np.ones(plan.T + 1), np.zeros(plan.T + 1)
+    ratio[2:], weight[2:] = (q.var / w)[:, 0], (q.of_x0**2 / w)[:, 0]
+    weight[1] = 1 / (1 - plan.alpha_bar[1])
+    return ratio, weight
 
 
 def prior_kl(model: Diffusion, x0: Array) -> Array:
@@ -78,12 +111,9 @@ def prior_kl(model: Diffusion, x0: Array) -> Array:
 
 def step_kl(model: Diffusion, x0: Array, labels: Array | None, t: Array, key: Key) -> Array:
     """L_t (N,), nats, at one t of 2 .. T for each row and one sample of x_t."""
+    ratio, weight = (by_step[t] for by_step in factors(model.schedule, model.variance))  # (N,), (N,)
     t = to_device(t, device_of(x0))
     x_t = model.schedule.diffuse(x0, t, key.normal(x0.shape, like=x0))
-    wide = x0[..., :1].astype(np.float64)  # the weights reach thousands
-    q = model.schedule.posterior(t, t - 1, wide)
-    w = q.var if model.variance == "small" else model.schedule.wider(t, t - 1, wide)
-    ratio, weight = (to_device(part, "cpu").reshape(-1) for part in (q.var / w, q.of_x0**2 / w))  # (N,), (N,)
     distance = squared_norms(x0 - model.denoise(x_t, t, labels).x0)
     return 0.5 * (math.prod(x0.shape[1:]) * (ratio - 1 - np.log(ratio)) + weight * distance)
 

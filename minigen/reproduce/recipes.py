@@ -54,7 +54,7 @@ RECIPES: dict[str, Reproduction] = {
         options={"samples": 50}, data_options=SAMPLED,
     ),
     "iwae_k1": Reproduction(
-        "iwae", "mnist", (6000, 300000, 1968000), importance, Published(86.76, "BGS, VAE with k = 1"), rate=3e-3,
+        "iwae", "mnist", (6000, 160000, 1968000), importance, Published(86.76, "BGS, VAE with k = 1"), rate=3e-3,
         options={"samples": 1}, data_options=SAMPLED,
     ),
     "beta_vae": Reproduction(
@@ -87,8 +87,8 @@ RECIPES: dict[str, Reproduction] = {
     "conditional_gan": Reproduction("conditional_gan", "mnist", (400, 6000, 50000), agreement),
     # ---- diffusion
     "ddpm": Reproduction(
-        "ddpm", "mnist", (300, 12000, 400000), held_out("bits", BITS, BITS_UNIT, "bound"),
-        Published(1.09, "variational bound of a VP diffusion"),
+        "ddpm", "mnist", (300, 8000, 400000), held_out("bits", BITS, BITS_UNIT, "bound"),
+        Published(1.09, "variational bound of a VP diffusion"), batch=32, options={"objective": "bound"},
     ),
     "flow_matching": Reproduction(
         "flow_matching", "gaussians8", (2000, 10000, 10000), energy, Published(7.5e-4, "the same in PyTorch"),

@@ -35,8 +35,9 @@ def images(shape, n=3, dtype=np.float64):
     [
         ((8, 12, 3), {"prediction": "x0", "schedule": "linear"}),
         ((8, 8, 1), {"prediction": "v", "classes": 3, "drop": 0.5}),
+        ((8, 8, 1), {"prediction": "v", "objective": "bound", "variance": "large"}),
     ],
-    ids=["x0, colour", "v, labels"],
+    ids=["x0, colour", "v, labels", "the bound"],
 )
 def test_every_gradient_is_proved(shape, options):
     model, x = make(shape, **options), images(shape)
@@ -65,6 +66,36 @@ def test_the_loss_is_the_squared_error_of_what_was_asked_for():
         target = {"noise": eps, "x0": x, "v": a * eps - s * x}[prediction]
         terms, _ = model.objectives[0](model, x, DenoisingNoise(t, eps, None))
         assert terms["denoising"] == pytest.approx(np.mean((y - target) ** 2), rel=1e-12)
+
+
+@pytest.mark.parametrize("prediction", ["noise", "x0", "v"])
+def test_the_bounds_loss_is_the_bounds_part_divided_by_its_chance(prediction):
+    """(SNR(t - 1) - SNR(t)) |x_0 - xhat|^2 / 2 nats a row, SNR = a^2 / s^2; for t = 1 SNR(1) + 1 = 1 / s^2 stands there."""
+    model, x = make(prediction=prediction, objective="bound"), images((8, 8, 1))
+    eps, plan, harmonic = KEY.at("eps").normal(x.shape, np.float64), model.schedule, (1 / np.arange(1, 41)).sum()
+    snr = plan.alpha_bar[1:] / (1 - plan.alpha_bar[1:])
+    for t in (1, 2, 17, 40):
+        fall = (snr[t - 2] if t > 1 else 2 * snr[0] + 1) - snr[t - 1]
+        x_t = plan.diffuse(x, t, eps)
+        xhat = plan.data(prediction, model.predict(x_t, t), x_t, t)
+        parts = fall / 2 * ((x - xhat) ** 2).sum((1, 2, 3)) * harmonic * t / (64 * np.log(2))  # bits per dimension
+        terms, _ = model.objectives[0](model, x, DenoisingNoise(np.full(3, t), eps, None))
+        assert terms["denoising"] == pytest.approx(parts.mean(), rel=1e-9)
+
+
+def test_the_bounds_steps_are_drawn_by_their_chance_every_row_alike():
+    model = make(objective="bound")
+    x, harmonic = np.zeros((50, 8, 8, 1), np.float32), (1 / np.arange(1, 41)).sum()
+    t = np.stack([model.objectives[0].draw(model, x, KEY.at("draw", i)).t for i in range(600)])  # (600, 50)
+    counts = np.bincount(t.ravel(), minlength=41)
+    expected = t.size / harmonic / np.arange(1, 41)
+    assert counts[0] == 0
+    assert (np.abs(counts[1:] - expected) < 4 * expected**0.5).all()
+    np.testing.assert_allclose(counts[1:4], expected[:3], rtol=0.01)  # each batch is spread evenly: better than at random
+    share = (t == 1).mean(0)  # of a row, over its draws: independent, so binomial
+    assert np.abs(share - 1 / harmonic).max() < 5 * (0.25 / 600) ** 0.5
+    with pytest.raises(ValueError, match="unknown objective 'elbo': there is simple, bound"):
+        make(objective="elbo")
 
 
 def test_steps_are_drawn_alike_and_labels_hidden_as_often_as_asked():
