@@ -43,19 +43,19 @@ RECIPES: dict[str, Reproduction] = {
     # ---- variational
     "vae": Reproduction(
         "vae", "mnist", (4000, 80000, 900000), importance, Published(86.76, "BGS, VAE with k = 1"), data_options=SAMPLED,
-        note="one hidden layer of 400 and 20 latents; published are two of 200 and 50",
+        note="one hidden layer of 400 and 20 latents; published are two of 200 and 50", curve="negative_elbo",
     ),
     "conv_vae": Reproduction(
         "conv_vae", "mnist", (600, 12000, 100000), importance, Published(86.76, "BGS, VAE with k = 1"), data_options=SAMPLED,
-        note="convolutions; published is a dense network",
+        note="convolutions; published is a dense network", curve="negative_elbo",
     ),
     "iwae": Reproduction(
         "iwae", "mnist", (1000, 60000, 1968000), importance, Published(84.78, "BGS, IWAE with k = 50"),
-        options={"samples": 50}, data_options=SAMPLED,
+        options={"samples": 50}, data_options=SAMPLED, curve="negative_bound",
     ),
     "iwae_k1": Reproduction(
         "iwae", "mnist", (6000, 160000, 1968000), importance, Published(86.76, "BGS, VAE with k = 1"), rate=3e-3,
-        options={"samples": 1}, data_options=SAMPLED,
+        options={"samples": 1}, data_options=SAMPLED, curve="negative_bound",
     ),
     "beta_vae": Reproduction(
         "beta_vae", "glyph_factors", (3000, 20000, 100000), disentangled, Published(0.63, "KM, beta-VAE", "higher"),
@@ -67,12 +67,13 @@ RECIPES: dict[str, Reproduction] = {
     ),
     "hierarchical_vae": Reproduction(
         "hierarchical_vae", "mnist", (1000, 60000, 1968000), importance, Published(82.90, "BGS, two layers, IWAE with k = 50"),
-        data_options=SAMPLED,
+        data_options=SAMPLED, curve="negative_elbo",
     ),
     "vae_gan": Reproduction("vae_gan", "mnist", (400, 8000, 50000), images_of),
     "conditional_vae": Reproduction(
         "conditional_vae", "mnist", (4000, 80000, 900000), importance, data_options=SAMPLED,
         note="the likelihood is that of an image given its class, log p(x|y): no unconditional figure can be set beside it",
+        curve="negative_elbo",
     ),
     # ---- adversarial
     "gan": Reproduction("gan", "ring8", (2000, 6000, 400000), coverage, Published(6.3, "PacGAN, GAN on the ring", "higher")),
@@ -88,7 +89,7 @@ RECIPES: dict[str, Reproduction] = {
     # ---- diffusion
     "ddpm": Reproduction(
         "ddpm", "mnist", (300, 8000, 400000), held_out("bits", BITS, BITS_UNIT, "bound"),
-        Published(1.09, "variational bound of a VP diffusion"), batch=32, options={"objective": "bound"},
+        Published(1.09, "variational bound of a VP diffusion"), batch=32, options={"objective": "bound"}, curve="bits",
     ),
     "flow_matching": Reproduction(
         "flow_matching", "gaussians8", (2000, 10000, 10000), energy, Published(7.5e-4, "the same in PyTorch"),
@@ -102,11 +103,11 @@ RECIPES: dict[str, Reproduction] = {
     ),
     "conv_realnvp": Reproduction(
         "conv_realnvp", "mnist", (200, 12000, 100000), held_out("bits_per_dimension", BITS, BITS_UNIT, "bound"),
-        Published(1.06, "RealNVP on MNIST"),
+        Published(1.06, "RealNVP on MNIST"), curve="bits_per_dimension",
     ),
     "glow": Reproduction(
         "glow", "mnist", (200, 10000, 100000), held_out("bits_per_dimension", BITS, BITS_UNIT, "bound"),
-        Published(1.05, "Glow on MNIST"),
+        Published(1.05, "Glow on MNIST"), curve="bits_per_dimension",
     ),
     # ---- energy
     "rbm": Reproduction(
@@ -120,17 +121,17 @@ RECIPES: dict[str, Reproduction] = {
     "ebm": Reproduction("ebm", "pinwheel", (800, 3000, 20000), excess),
     # ---- autoregressive
     "pixelcnn": Reproduction(
-        "pixelcnn", "binarized_mnist", (300, 8000, 100000), exact_likelihood, Published(81.30, "OKK, PixelCNN"),
+        "pixelcnn", "binarized_mnist", (300, 8000, 100000), exact_likelihood, Published(81.30, "OKK, PixelCNN"), curve="nll",
     ),
     "gated_pixelcnn": Reproduction(
         "gated_pixelcnn", "binarized_mnist", (500, 20000, 400000), exact_likelihood, Published(81.30, "OKK, PixelCNN"),
-        options={"width": 32, "layers": 10},
+        options={"width": 32, "layers": 10}, curve="nll",
     ),
     "wavenet": Reproduction(
-        "wavenet", "plucked", (300, 2500, 20000), held_out("nll", "-log p", "nats per sample", "exact"),
+        "wavenet", "plucked", (300, 2500, 20000), held_out("nll", "-log p", "nats per sample", "exact"), curve="nll",
     ),
     "char_wavenet": Reproduction("char_wavenet", "grammar", (500, 3000, 20000), above_the_grammar,
-                                 Published(0.0, "the grammar itself")),
+                                 Published(0.0, "the grammar itself"), curve="nll"),
     # ---- the ruler
     "classifier": Reproduction(
         "classifier", "mnist", (600, 3000, 10000), accuracy, Published(99.2, "asked of a classifier that counts", "higher")

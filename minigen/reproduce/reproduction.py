@@ -52,6 +52,7 @@ class Reproduction:
     options: Mapping[str, Any] = field(default_factory=dict)
     data_options: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""  # where ours departs from what is published
+    curve: str = ""  # the held-out figure, of those the run logs, that tells how far training came: drawn over the updates
 
     def settings(self, budget: str, seed: int, data_dir: Path | None) -> dict[str, Any]:
         """The arguments of `Run.create` after the model."""

@@ -14,6 +14,7 @@ from .. import models
 from ..metrics.figure import Figure
 from ..training.errors import RunError
 from ..training.files import write_atomic
+from . import curves
 from .recipes import RECIPES
 from .running import PICTURES, RESULTS
 
@@ -29,6 +30,8 @@ better side of it), or an **estimate** (it varies with the samples it was made o
 **bold** gap is a miss. *Budget* says what the figure got: an hour on two cores is not what the published models were given, and
 a row says so by its updates. `quick` runs take minutes, and are there so that every row has a number.
 """
+HOW_FAR = """The held-out figure of each run over its updates, on up to 1,000 rows while it trained; dashed is what is published. A
+curve that still falls was stopped by its budget. That of a VAE is its own bound, and ends above the figure in the table."""
 
 
 def load_all(results: Path) -> dict[str, dict[str, Any]]:
@@ -59,6 +62,15 @@ def page(found: dict[str, dict[str, Any]], pictures: Path | None = PICTURES) -> 
         "",
         *(line for name in names if name in found for line in details(found[name])),
     ]
+    if pictures is not None and curves.with_curves(found) and (pictures / curves.NAME).exists():
+        lines += [
+            "",
+            "## How far they came",
+            "",
+            HOW_FAR,
+            "",
+            f"![held-out figures over the updates](docs/results/{curves.NAME})",
+        ]
     shown = [name for name in names if pictures is not None and (pictures / f"{name}.png").exists()]
     if shown:
         lines += ["", "## What they draw", "", "The last picture of each run above, chosen by nobody.", ""]
@@ -128,6 +140,8 @@ def _between(figure: Figure, digits: int) -> str:
 
 
 def report(results: Path = RESULTS, out: Path = PAGE, pictures: Path = PICTURES) -> Path:
-    """Writes RESULTS.md. Raises RunError where there are no results."""
-    write_atomic(out, page(load_all(results), pictures).encode())
+    """Writes RESULTS.md and the picture of the curves. Raises RunError where there are no results."""
+    found = load_all(results)
+    curves.draw(found, pictures)
+    write_atomic(out, page(found, pictures).encode())
     return out

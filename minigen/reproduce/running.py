@@ -81,10 +81,12 @@ def reproduce(
         if found is None:
             return None
         judged.append(found)
-    result = _result(name, recipe, budget, judged, now)
+    first = place.runs / f"{name}-{budget}-seed0"
+    curve = _curve(log.read(first / log.NAME), recipe.curve)
+    result = _result(name, recipe, budget, judged, now, curve)
     make_folder(place.results)
     write_atomic(place.results / f"{name}.json", (json.dumps(result, indent=1) + "\n").encode())
-    _keep_picture(name, place.runs / f"{name}-{budget}-seed0", place.pictures)
+    _keep_picture(name, first, place.pictures)
     say(said(result))
     return result
 
@@ -143,6 +145,12 @@ def _judged(
     return record
 
 
+def _curve(lines: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
+    """What the run logged of the held-out figure `name`, over its updates; None where it is not one of them."""
+    points = {line["step"]: line["figures"][name] for line in lines if line["kind"] == "held_out" and name in line["figures"]}
+    return {"figure": name, "updates": list(points), "values": list(points.values())} if points else None
+
+
 def _ruler(budget: str, data_dir: Path | None, place: Place) -> FeatureSpace:
     """The classifier of this budget: the run that `minigen reproduce classifier` makes too, trained if it is not there."""
     recipe = find("classifier")
@@ -150,7 +158,9 @@ def _ruler(budget: str, data_dir: Path | None, place: Place) -> FeatureSpace:
     return ruler(settings.pop("data"), out=place.runs / f"classifier-{budget}-seed0", **settings)
 
 
-def _result(name: str, recipe: Reproduction, budget: str, judged: list[dict[str, Any]], now: bool) -> dict[str, Any]:
+def _result(
+    name: str, recipe: Reproduction, budget: str, judged: list[dict[str, Any]], now: bool, curve: dict[str, Any] | None
+) -> dict[str, Any]:
     """The content of a result file."""
     of_seeds = [[Figure.of_json(figure) for figure in record["figures"]] for record in judged]
     figures = [over_seeds(same) for same in zip(*of_seeds, strict=True)]
@@ -168,6 +178,7 @@ def _result(name: str, recipe: Reproduction, budget: str, judged: list[dict[str,
         "note": recipe.note,
         "seeds": [record["seed"] for record in judged],
         "by_seed": [record["figures"][0]["value"] for record in judged],
+        "curve": curve,  # of the first seed
         "updates": judged[0]["updates"],
         "steps_asked": judged[0]["settings"]["steps"],
         "parameters": judged[0]["parameters"],

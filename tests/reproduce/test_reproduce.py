@@ -7,15 +7,17 @@ import json
 import math
 import shutil
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from minigen import models
 from minigen.metrics import importance as importance_module
 from minigen.metrics.figure import Figure
-from minigen.reproduce import RECIPES, measures, results, running
+from minigen.reproduce import RECIPES, curves, measures, results, running
 from minigen.reproduce.reproduction import Published, Reproduction
 from minigen.reproduce.running import Place, reproduce
+from minigen.training import log
 from minigen.training.errors import RunError
 from minigen.training.settings import from_recipe
 
@@ -25,7 +27,7 @@ POINTS = {"hidden": 8}
 SMALL: dict[str, Reproduction] = {
     "held_out": Reproduction(
         "autoencoder", "glyphs", (3, 3, 3), measures.held_out("per_pixel", "error", "squares", "exact"),
-        options={"codes": 4}, data_options=GLYPHS,
+        options={"codes": 4}, data_options=GLYPHS, curve="per_pixel",
     ),
     "importance": Reproduction(
         "vae", "glyphs", (3, 3, 3), measures.importance, options={"hidden": 8, "latents": 2},
@@ -146,6 +148,20 @@ def test_seeds_have_an_interval_of_their_own(small):
     low, high = found["figures"][0]["interval"]
     np.testing.assert_allclose((low + high) / 2, values.mean(), rtol=1e-12)
     np.testing.assert_allclose((high - low) / 2, 4.302653 * values.std(ddof=1) / 3**0.5, rtol=1e-6)
+
+
+def test_the_curve_is_what_the_run_logged_and_is_drawn(small):
+    found, _, place = small("held_out")
+    lines = log.read(place.runs / "held_out-quick-seed0" / log.NAME)
+    logged = {line["step"]: line["figures"]["per_pixel"] for line in lines if line["kind"] == "held_out"}
+    assert found["curve"] == {"figure": "per_pixel", "updates": list(logged), "values": list(logged.values())}
+    assert curves.draw({"vae": found | {"curve": None}}, place.pictures) is None
+    long = {"figure": "nll", "updates": [0, 50, 1500, 4000], "values": [9.0, 4.0, 3.0, 2.5]}
+    picture = curves.draw({"vae": found | {"curve": long, "published": {"value": 2.0}}}, place.pictures)
+    assert plt.imread(picture).shape[1] == 310
+    named = f"](docs/results/{curves.NAME})"
+    assert named in results.page({"vae": made(2.5, curve=long)}, place.pictures)
+    assert named not in results.page({"vae": made(2.5)}, place.pictures)
 
 
 def test_bad_input_is_refused(small):
