@@ -55,8 +55,8 @@ def bound(model: Diffusion, batch: Any, key: Key, *, whole: bool = False) -> Ter
             steps += step_kl(model, x0, labels, np.full(N, t), key.at("step", t))
     elif T > 1:
         chance = chances(T, first=2)
-        t = to_device(drawn_steps(chance, N, key.at("t"), x0), "cpu")
-        steps = step_kl(model, x0, labels, t, key.at("step")) / chance[t]
+        drawn = to_device(drawn_steps(chance, N, key.at("t"), x0), "cpu")
+        steps = step_kl(model, x0, labels, drawn, key.at("step")) / chance[drawn]
     else:
         steps = np.zeros(N)
     to_bits = 1 / (math.prod(x0.shape[1:]) * math.log(2))
