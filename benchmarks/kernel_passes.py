@@ -34,6 +34,81 @@ def adam() -> Iterator[Case]:
         yield Case("adam", "step", f"{n:,} parameters", kind, make, peers, changes=(0, 2, 3))
 
 
+def average() -> Iterator[Case]:
+    """The running average of all parameters of ddpm and realnvp."""
+    for kind, n in (("reference", 652_824), ("reference", 5_196_384), ("ragged", 12_347)):
+
+        def make(n: int = n) -> Any:
+            return (normal("average", n), normal("theta", n), 0.001), {}
+
+        def peers(given: Any) -> dict[str, Peer]:
+            held, theta = tensor(given[0].copy()), tensor(given[1])
+            return {"lerp_": Peer(lambda: held.lerp_(theta, 0.001), lambda held: held.numpy().copy())}
+
+        yield Case("average", "step", f"{n:,} parameters", kind, make, peers, changes=(0,))
+
+
+def softmax() -> Iterator[Case]:
+    """Rows of attention in ddpm and of wavenet's 256 levels, and their way back."""
+    for kind, rows, classes in (("reference", 1568, 49), ("reference", 8192, 256), ("ragged", 127, 131)):
+
+        def make(rows: int = rows, classes: int = classes) -> Any:
+            return (normal("x", rows, classes),), {}
+
+        def make_back(rows: int = rows, classes: int = classes) -> Any:
+            return (normal("dy", rows, classes), normal("y", rows, classes) ** 2), {}
+
+        def peers(given: Any) -> dict[str, Peer]:
+            x = tensor(given[0])
+            return {"one call": Peer(lambda: torch.softmax(x, -1), lambda y: y.numpy())}
+
+        def peers_back(given: Any) -> dict[str, Peer]:
+            dy, y = map(tensor, given)
+            back = lambda: torch.ops.aten._softmax_backward_data(dy, y, -1, torch.float32)
+            return {"one call": Peer(back, lambda dx: dx.numpy())}
+
+        yield Case("softmax", "forward", f"{rows}x{classes}", kind, make, peers)
+        yield Case("softmax", "gradient", f"{rows}x{classes}", kind, make_back, peers_back)
+
+
+def gaussian() -> Iterator[Case]:
+    """The losses of a Gaussian with both gradients; PyTorch's in as few calls as they take by hand."""
+    for kind, *shape in (("reference", 128, 20), ("reference", 128, 784), ("large", 512, 3072), ("ragged", 127, 131)):
+
+        def loss(shape: Any = shape) -> Any:
+            return tuple(normal(name, *shape) for name in ("mean", "logvar", "x")), {}
+
+        def divergence(loss: Any = loss) -> Any:
+            return loss()[0][:2], {}
+
+        def peers_loss(given: Any) -> dict[str, Peer]:
+            mean, logvar, x = map(tensor, given)
+            N = len(mean)
+
+            def several() -> Any:
+                error = mean - x
+                scaled = torch.exp(-logvar).mul_(error)
+                squares = error.mul_(scaled)
+                return (logvar.sum() + squares.sum()) / (2 * N), scaled.div_(N), squares.neg_().add_(1).div_(2 * N)
+
+            return {"several calls": Peer(several, lambda made: [part.numpy() for part in made[1:]])}
+
+        def peers_divergence(given: Any) -> dict[str, Peer]:
+            mean, logvar = map(tensor, given)
+            N = len(mean)
+
+            def several() -> Any:
+                beyond = torch.expm1(logvar)
+                value = (torch.linalg.vector_norm(mean).square() + beyond.sum() - logvar.sum()) / (2 * N)
+                return value, mean / N, beyond.div_(2 * N)
+
+            return {"several calls": Peer(several, lambda made: [part.numpy() for part in made[1:]])}
+
+        what = "x".join(map(str, shape))
+        yield Case("gaussian", "loss", what, kind, loss, peers_loss)
+        yield Case("gaussian", "divergence", what, kind, divergence, peers_divergence)
+
+
 def bernoulli() -> Iterator[Case]:
     """The reconstruction term of vae and of pixelcnn, with its gradient."""
     for kind, n in (("reference", 128), ("reference", 32), ("batch 1", 1), ("ragged", 37)):

@@ -18,6 +18,7 @@ import numpy as np
 
 from .backend import Array, aligned_zeros
 from .kernels import adam as adam_kernel
+from .kernels import average as average_kernel
 from .layers.vector import Vector, check_disjoint
 
 Schedule: TypeAlias = Callable[[int], float]  # number of steps already taken -> learning rate
@@ -195,7 +196,7 @@ class Average:
         decay = min(self.decay, (1 + self.t) / (10 + self.t))
         self.t += 1
         for span, value in zip(self.spans, self.values, strict=True):
-            value += (1 - decay) * (self.vector.theta[span] - value)
+            average_kernel.step(value, self.vector.theta[span], 1 - decay)
 
     @contextmanager
     def swapped(self) -> Iterator[None]:

@@ -1,6 +1,6 @@
-"""A running average of parameters on a GPU, in CUDA C (`one_pass.cu`).
+"""A running average of parameters on a GPU, in CUDA C (`one_pass.cu`). The formula is in `definition.py`.
 
-Against the definition (minigen/optim.py): one pass over memory instead of three.
+Against the definition: one pass over memory instead of three.
 
 Legend: P parameters. average, theta (P,).
 """

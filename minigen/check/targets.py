@@ -14,6 +14,7 @@ from ..layers.composite import Composite
 from ..layers.conv2d import Convolution
 from ..layers.layer import Layer
 from ..layers.masked_conv2d import MaskedConv2d
+from ..layers.softmax import Softmax
 from ..layers.wiring import Pair
 from .cases import CASES, LOSSES
 
@@ -28,6 +29,8 @@ KERNELS = {  # whose definitions are broken, and the cases that use them
     "conv2d": tuple(case.name for case in CASES if issubclass(case.cls, Convolution) and case.cls is not MaskedConv2d),
     "masked_conv2d": tuple(case.name for case in CASES if case.cls is MaskedConv2d),
     "bernoulli": ("bernoulli", "bernoulli of rows"),
+    "gaussian": ("gaussian", "gaussian_kl"),
+    "softmax": tuple(case.name for case in CASES if case.cls is Softmax),
 }
 FORWARD = ("forward", "wire", "f", "fix", "weights")  # what derivatives are measured against is not broken
 

@@ -7,6 +7,8 @@ J is symmetric, so backward and jvp are one line, and the product rule on it is 
     J u        = y (u - <u, y>)                                  <u, y> a sum over the last axis
     d/dt (J u) = J u_dot + y_dot (u - <u, y>) - y <u, y_dot>
 
+y and J u are those of `kernels/softmax`.
+
 A constant added to u changes nothing: a cotangent of ones cannot test this layer. K classes; "..." any leading axes.
 """
 
@@ -14,9 +16,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from ..backend import Array
+from ..kernels import softmax
 from ..random import Key
 from .layer import Layer
 
@@ -31,15 +32,14 @@ class Softmax(Layer):
     streams = True
 
     def forward(self, x: Array, *, train: bool = False, key: Key | None = None) -> tuple[Array, SoftmaxCache]:
-        e = np.exp(x - x.real.max(-1, keepdims=True))  # the largest exponent is 0: no overflow, and y is the same
-        y = e / e.sum(-1, keepdims=True)
+        y = softmax.forward(x)
         return y, SoftmaxCache(y)
 
     def backward(self, dy: Array, cache: SoftmaxCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
-        return cache.y * _centred(dy, cache.y) if need_dx else None
+        return softmax.gradient(dy, cache.y) if need_dx else None
 
     def jvp(self, x_dot: Array, cache: SoftmaxCache, *, move_params: bool = False) -> tuple[Array, SoftmaxCache]:
-        y_dot = cache.y * _centred(x_dot, cache.y)
+        y_dot = softmax.gradient(x_dot, cache.y)
         return y_dot, SoftmaxCache(y_dot)
 
     def backward_jvp(
@@ -54,10 +54,6 @@ class Softmax(Layer):
     ) -> tuple[Array | None, Array | None]:
         if not need_dx:
             return None, None
-        y, y_dot, u = cache.y, tangents.y, _centred(dy, cache.y)
-        return y * u, y * (_centred(dy_dot, y) - (dy * y_dot).sum(-1, keepdims=True)) + y_dot * u
-
-
-def _centred(u: Array, y: Array) -> Array:
-    """u - <u, y>, y's weighted mean taken away."""
-    return u - (u * y).sum(-1, keepdims=True)
+        y, y_dot = cache.y, tangents.y
+        moved = y_dot * (dy - (dy * y).sum(-1, keepdims=True)) - y * (dy * y_dot).sum(-1, keepdims=True)
+        return softmax.gradient(dy, y), softmax.gradient(dy_dot, y) + moved

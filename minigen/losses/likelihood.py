@@ -18,6 +18,7 @@ import numpy as np
 
 from ..backend import Array, device_of
 from ..kernels import bernoulli as bernoulli_kernel
+from ..kernels import gaussian as gaussian_kernel
 from ..layers.elementwise import sigmoid
 
 LOG_2PI = math.log(2 * math.pi)
@@ -88,11 +89,8 @@ def gaussian(mean: Array, logvar: Array, x: Array) -> tuple[Any, Array, Array]:
 
     Gradients: dmean = (mean - x) e^-logvar / N, dlogvar = (1 - (x - mean)^2 e^-logvar) / 2N.
     """
-    N = _rows("gaussian", x)
-    _same_shape("gaussian", mean=mean, logvar=logvar, x=x)
-    precision, error = np.exp(-logvar), mean - x
-    squares = error * error * precision
-    return (logvar + LOG_2PI + squares).sum() / (2 * N), error * precision / N, (1 - squares) / (2 * N)
+    _rows("gaussian", x)
+    return gaussian_kernel.loss(mean, logvar, x)
 
 
 def gaussian_dot(mean: Array, logvar: Array, x: Array, mean_dot: Array, logvar_dot: Array) -> tuple[Array, Array]:
@@ -123,10 +121,8 @@ def gaussian_kl(mu: Array, logvar: Array) -> tuple[Any, Array, Array]:
 
     Gradients: dmu = mu / N, dlogvar = (e^logvar - 1) / 2N.
     """
-    N = _rows("gaussian_kl", mu)
-    _same_shape("gaussian_kl", mu=mu, logvar=logvar)
-    variance = np.exp(logvar)
-    return (mu * mu + variance - 1 - logvar).sum() / (2 * N), mu / N, (variance - 1) / (2 * N)
+    _rows("gaussian_kl", mu)
+    return gaussian_kernel.divergence(mu, logvar)
 
 
 def gaussian_kl_dot(logvar: Array, mu_dot: Array, logvar_dot: Array) -> tuple[Array, Array]:

@@ -13,20 +13,37 @@ from cuda_cases import close
 
 from minigen import backend
 from minigen.check.device_array import DeviceArray, running_cuda, to_host, to_test_device
-from minigen.kernels import activation, adam, bernoulli, conv2d, epilogue, matmul, normalise, philox, rungs
+from minigen.kernels import (
+    activation,
+    adam,
+    average,
+    bernoulli,
+    conv2d,
+    epilogue,
+    gaussian,
+    matmul,
+    normalise,
+    philox,
+    rungs,
+    softmax,
+)
 from minigen.kernels.cuda import on_gpu, source
 from minigen.kernels.cuda.launch import launch
+from minigen.kernels.tally import tally
 from minigen.random import Key
 
 LADDERS = {
     "activation": ("forward", "gradient"),
     "adam": ("step",),
+    "average": ("step",),
     "bernoulli": ("loss", "rows", "rows_gradient"),
     "conv2d": ("forward", "input_gradient", "weight_gradient"),
     "epilogue": ("finish", "back"),
+    "gaussian": ("loss", "divergence"),
     "matmul": ("matmul",),
     "normalise": ("moments", "scale", "sums", "gradient"),
     "philox": ("words", "uniform", "normal"),
+    "softmax": ("forward", "gradient"),
 }
 
 
@@ -96,6 +113,16 @@ def operations():
     yield "bernoulli", bernoulli.loss, (a, np.abs(a) / 5)
     yield "bernoulli rows", bernoulli.rows, (rows, normal("t", 2, 6) ** 2 / 9)
     yield "bernoulli rows back", bernoulli.rows_gradient, (rows, normal("t", 2, 6) ** 2 / 9, normal("u", 2, 40))
+    yield "softmax", softmax.forward, (rows,)
+    yield "softmax of a view", softmax.forward, (rows.swapaxes(0, 2),)
+    yield "softmax back", softmax.gradient, (rows, rows**2)
+    yield "gaussian", gaussian.loss, (rows, rows + 1, rows - 1)
+    yield "divergence", gaussian.divergence, (rows, rows / 3)
+
+    def averaged(held, theta):
+        held = held.copy()
+        average.step(held, theta, 0.25)
+        return held
 
     def finished(y, b):
         y = y.copy()
@@ -107,6 +134,7 @@ def operations():
         adam.step(theta, grad, m, v, rate=0.1, beta1=0.9, beta2=0.99, eps=1e-8, weight_decay=0.1, t=1)
         return theta, m, v
 
+    yield "average", averaged, (normal("held", 300), normal("theta", 300))
     yield "epilogue", finished, (normal("y", 9, 7), bias)
     yield "adam", stepped, (normal("theta", 300), normal("grad", 300))
 
@@ -127,7 +155,7 @@ def test_an_operation_on_the_device(cuda, name, monkeypatch):
         expected = function(*(x.astype(np.float64) for x in arrays))
     for part, exact in zip(*(v if isinstance(v, tuple) else (v,) for v in (got, expected)), strict=True):
         if isinstance(exact, float):
-            assert abs(part - exact) <= 1e-6 * abs(exact)
+            assert abs(to_host(part) - exact) <= 1e-6 * abs(exact)
             continue
         assert type(part) is DeviceArray
         assert part.dtype == np.float32
@@ -155,6 +183,36 @@ def test_a_network_learns_on_the_device_as_on_the_cpu(cuda):
         found.append([to_host(v) for v in (y, dx, layer.vector.grad)])
     for host, device in zip(*found, strict=True):
         close(device, host.astype(np.float64), 1e-5)
+
+
+def models():
+    """(name, model, batch, operations that its step must reach)."""
+    from minigen.models.vae import VAE
+
+    pixels = Key(2).uniform((3, 6, 5, 1))
+    yield "vae", VAE((6, 5, 1), Key(0), hidden=9, latents=3), pixels, {"matmul", "epilogue", "bernoulli", "gaussian", "adam"}
+
+
+MODELS = {name: rest for name, *rest in models()}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_step_of_a_whole_model_runs_our_kernels_alone(cuda, name):
+    """Every operation on arrays takes its CUDA rung, and the loss and the gradient are those of the CPU."""
+    model, batch, operations = MODELS[name]
+    found = []
+    for device, move in (("cpu", np.copy), ("test", to_test_device)):
+        twin = model.to(device)
+        twin.start(1e-3, 1)
+        with tally() as seen:
+            log = twin.step(move(batch), Key(7))
+        found.append(([float(to_host(value)) for value in log.values()], to_host(twin.grad)))
+    of_arrays = {(one.name.partition(".")[0], one.rung) for one in seen if one.name != "philox.words"}  # keys are the host's
+    assert {rung for _, rung in of_arrays} == {"cuda"}
+    assert operations <= {operation for operation, _ in of_arrays}
+    (losses, grad), (of_device, grad_of_device) = found
+    np.testing.assert_allclose(of_device, losses, rtol=1e-5)
+    close(grad_of_device, grad.astype(np.float64), 1e-5)
 
 
 def test_words_are_the_same_integers_on_the_device(cuda):

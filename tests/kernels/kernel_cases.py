@@ -8,7 +8,10 @@ import numpy as np
 
 from minigen.kernels.dispatch import Ladder
 
-OPERATIONS = ("activation", "adam", "bernoulli", "conv2d", "epilogue", "masked_conv2d", "matmul", "normalise", "philox")
+OPERATIONS = (
+    *("activation", "adam", "average", "bernoulli", "conv2d", "epilogue", "gaussian"),
+    *("masked_conv2d", "matmul", "normalise", "philox", "softmax"),
+)
 TOLERANCE = {np.dtype(np.float32): 2e-6, np.dtype(np.float64): 1e-14}
 
 

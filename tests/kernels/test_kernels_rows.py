@@ -1,0 +1,132 @@
+"""Softmax, the Gaussian losses and averages: one pass against the definition in float64, far out, and by the complex step."""
+
+from __future__ import annotations
+
+import kernel_cases
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minigen.kernels import average, gaussian, rungs, softmax
+from minigen.random import Key
+
+RUNGS = pytest.mark.parametrize("mode", ["definition", "numba"])
+TYPES = st.sampled_from((np.float32, np.float64))
+SIZES = st.sampled_from((1, 2, 15, 16, 17, 31, 33, 100))
+BOUND = {np.float32: 1e-6, np.float64: 1e-14}
+
+
+def drawn(key, shape, dtype, spread=1.0):
+    return (spread * key.normal(shape, np.float64)).astype(dtype)
+
+
+def both(function, *arrays):
+    """(what the Numba rung makes, what the definition makes in float64)."""
+    with rungs("numba"):
+        got = function(*arrays)
+    with rungs("definition"):
+        return got, function(*(x.astype(np.float64) for x in arrays))
+
+
+@given(rows=SIZES, classes=SIZES, dtype=TYPES, seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=30)
+def test_softmax(rows, classes, dtype, seed):
+    key = Key(seed)
+    x, dy = drawn(key.at("x"), (rows, classes), dtype, 6.0), drawn(key.at("dy"), (rows, classes), dtype)
+    y, exact = both(softmax.forward, x)
+    assert y.dtype == dtype
+    kernel_cases.check_close(y, exact, BOUND[dtype])
+    dx, exact = both(softmax.gradient, dy, y)
+    kernel_cases.check_close(dx, exact, BOUND[dtype], scale=np.abs(y * dy).astype(np.float64))
+
+
+@RUNGS
+def test_softmax_far_out(mode):
+    """Large numbers do not overflow, masked ones count nothing, a NaN stays in its row wherever it lies."""
+    x = np.zeros((4, 40), np.float32)
+    x[0] = 3e38
+    x[1, 1:] = -np.inf
+    x[2, 7] = x[3, 39] = np.nan
+    with rungs(mode):
+        y = softmax.forward(x)
+    np.testing.assert_allclose(y[0], 1 / 40, rtol=1e-6)
+    assert np.array_equal(y[1], np.eye(40)[0])
+    assert np.isnan(y[2:]).all()
+
+
+def test_softmax_by_the_complex_step():
+    x, direction, dy = (drawn(Key(i), (3, 4, 5), np.float64) for i in range(3))
+    y_dot = softmax.forward(x + 1e-30j * direction).imag / 1e-30
+    y = softmax.forward(x)
+    np.testing.assert_allclose(softmax.gradient(direction, y), y_dot, atol=1e-15)
+    np.testing.assert_allclose((softmax.gradient(dy, y) * direction).sum(), (dy * y_dot).sum(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["loss", "divergence"])
+@given(n=st.sampled_from((1, 15, 17, 4095, 4097)), dtype=TYPES, seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=15)
+def test_gaussian(name, n, dtype, seed):
+    key = Key(seed)
+    arrays = [drawn(key.at(label), (n, 2), dtype) for label in ("mean", "logvar", "x")[: 3 if name == "loss" else 2]]
+    (value, *gradients), (exact, *expected) = both(getattr(gaussian, name), *arrays)
+    assert isinstance(value, float)
+    assert abs(value - exact) <= BOUND[dtype] * abs(exact)
+    for got, true in zip(gradients, expected, strict=True):
+        assert got.dtype == dtype
+        assert np.abs(got - true).max() <= BOUND[dtype] * max(1 / n, np.abs(true).max())
+
+
+def test_a_latent_that_is_given_up_keeps_its_digits():
+    """e^l - 1 - l of a small l is l^2 / 2, of which e^l - 1 taken as a difference would leave nothing."""
+    l = np.full((1, 5000), 1e-3, np.float32)
+    (value, _, dlogvar), (exact, _, true) = both(gaussian.divergence, 0 * l, l)
+    assert abs(value - exact) <= 2e-3 * exact  # of l^2 / 2 = 5e-7 what a float32 difference of numbers near 1e-3 leaves
+    np.testing.assert_allclose(dlogvar, true, rtol=3e-7)
+
+
+@pytest.mark.parametrize("name", ["loss", "divergence"])
+def test_gaussian_by_the_complex_step(name):
+    arrays = [drawn(Key(i), (4, 3), np.float64) for i in range(3 if name == "loss" else 2)]
+    loss = getattr(gaussian, name)
+    for i, gradient in enumerate(loss(*arrays)[1:]):
+        direction = drawn(Key(9 + i), (4, 3), np.float64)
+        stepped = [x + 1e-30j * direction if i == j else x for j, x in enumerate(arrays)]
+        np.testing.assert_allclose(loss(*stepped)[0].imag / 1e-30, (gradient * direction).sum(), rtol=1e-12)
+
+
+@RUNGS
+def test_a_nan_stays_in_its_place(mode):
+    mean = np.zeros((3, 5000), np.float32)
+    mean[1, 4321] = np.nan
+    with rungs(mode):
+        for value, dmean, _ in (
+            gaussian.loss(mean, np.ones_like(mean), np.ones_like(mean)),
+            gaussian.divergence(mean, np.ones_like(mean)),
+        ):
+            assert np.isnan(value)
+            assert np.argwhere(np.isnan(dmean)).tolist() == [[1, 4321]]
+
+
+@given(n=st.sampled_from((1, 31, 40_001)), dtype=TYPES, share=st.sampled_from((0.001, 0.9)))
+@settings(deadline=None, max_examples=10)
+def test_average(n, dtype, share):
+    held, theta = drawn(Key(1), n, dtype), drawn(Key(2), n, dtype)
+    exact = held.astype(np.float64)
+    with rungs("definition"):
+        average.step(exact, theta.astype(np.float64), share)
+    with rungs("numba"):
+        average.step(held, theta, share)
+    kernel_cases.check_close(held, exact, BOUND[dtype])
+
+
+def test_what_does_not_fit_is_refused():
+    x = np.zeros((4, 3), np.float32)
+    with pytest.raises(ValueError, match=r"softmax.gradient: shapes differ, dy \(4, 3\), y \(3,\)"):
+        softmax.gradient(x, x[0])
+    with pytest.raises(TypeError, match="mixed precisions"):
+        gaussian.loss(x, x, x.astype(np.float64))
+    with pytest.raises(ValueError, match=r"gaussian.divergence: shapes differ"):
+        gaussian.divergence(x, x[:2])
+    with pytest.raises(ValueError, match="average: average must have 1 axes"):
+        average.step(x, x, 0.5)
