@@ -1,6 +1,7 @@
-"""Upsampling, pooling and their transposes on a GPU, in CUDA C (`upsample.cu`, `pooling.cu`).
+"""Upsampling, pooling and their transposes on a GPU, in CUDA C (`upsample.cu`, `pooling.cu`). The formulas are in
+`definition.py`.
 
-Against the definition (layers/upsample.py, layers/pooling.py): one kernel each way, a thread for each number of the result.
+Against the definition: one kernel each way, a thread for each number of the result.
 
 Error: sums of at most 9 f^2, or kh kw, products: that many times u of the sum of the absolute values, u = 2^-24.
 
@@ -56,6 +57,14 @@ def largest(x: Array, g: Geometry) -> tuple[Array, Array]:
     y, winner = empty(shape, x.dtype, like=x), empty(shape, np.int32, like=x)
     each("resample/pooling.cu", "max_pool", y.size, contiguous(x), y, winner, y.size, *_sizes(x.shape, g))
     return y, winner
+
+
+def picked(x: Array, winner: Array, g: Geometry) -> Array:
+    """y (N, Ho, Wo, C), of each window of x (N, H, W, C) the number at the tap `winner`."""
+    y = empty(winner.shape, x.dtype, like=x)
+    values = contiguous(x), contiguous(winner)
+    each("resample/pooling.cu", "picked_pool", y.size, *values, y, y.size, *_sizes(x.shape, g))
+    return y
 
 
 def largest_transposed(dy: Array, winner: Array, x_shape: Shape, g: Geometry) -> Array:

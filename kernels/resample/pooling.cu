@@ -4,7 +4,8 @@
 //     maximum    y = the largest of the window                  dx = sum of the dy of the windows that it won
 //
 // A tap is a place inside the window, r kw + s. Pixels of the frame count as zeros in a mean and never win. Of equal numbers the
-// first wins; a NaN wins over all. The transpose gathers, in one order, as the input gradient of a convolution does.
+// first wins; a NaN wins over all. `picked_pool` is the map that the winners fix, for tangents. The transpose gathers, in one
+// order, as the input gradient of a convolution does.
 // Predicted: bound by memory, 80 % of its speed for windows side by side.
 //
 // Error: of the mean, and of dx, a sum of at most kh kw numbers: kh kw u of the sum of the absolute values, u = 2^-24.
@@ -79,6 +80,18 @@ extern "C" __global__ __launch_bounds__(256) void max_pool(
     }
     y[at] = best;
     winner[at] = wins;
+}
+
+extern "C" __global__ __launch_bounds__(256) void picked_pool(
+    const float* x, const int* winner, float* y, long long numbers, int height, int width,
+    int channels, int kernel_h, int kernel_w, int out_h, int out_w, int stride_h, int stride_w, int pad_h, int pad_w) {
+    long long at = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (at >= numbers) return;
+    int c = int(at % channels), q = int(at / channels % out_w), p = int(at / channels / out_w % out_h);
+    long long n = at / channels / out_w / out_h;
+    int h = p * stride_h + winner[at] / kernel_w - pad_h, w = q * stride_w + winner[at] % kernel_w - pad_w;
+    bool met = h >= 0 && h < height && w >= 0 && w < width;
+    y[at] = met ? x[((n * height + h) * width + w) * channels + c] : 0;
 }
 
 extern "C" __global__ __launch_bounds__(256) void max_pool_transposed(

@@ -14,7 +14,9 @@ from ..layers.composite import Composite
 from ..layers.conv2d import Convolution
 from ..layers.layer import Layer
 from ..layers.masked_conv2d import MaskedConv2d
+from ..layers.pooling import AveragePool2d, MaxPool2d
 from ..layers.softmax import Softmax
+from ..layers.upsample import BilinearUpsample, NearestUpsample
 from ..layers.wiring import Pair
 from .cases import CASES, LOSSES
 
@@ -24,12 +26,14 @@ METHODS = (
     *("learn", "learn_dot", "weights_dot", "__add__", "__sub__", "__mul__", "__neg__"),
 )
 LAYERS = "minigen.layers."
+RESAMPLE = AveragePool2d, MaxPool2d, NearestUpsample, BilinearUpsample
 KERNELS = {  # whose definitions are broken, and the cases that use them
     "matmul": ("Linear", "Linear with computed weights"),
     "conv2d": tuple(case.name for case in CASES if issubclass(case.cls, Convolution) and case.cls is not MaskedConv2d),
     "masked_conv2d": tuple(case.name for case in CASES if case.cls is MaskedConv2d),
     "bernoulli": ("bernoulli", "bernoulli of rows"),
     "gaussian": ("gaussian", "gaussian_kl"),
+    "resample": tuple(case.name for case in CASES if issubclass(case.cls, RESAMPLE)),
     "softmax": tuple(case.name for case in CASES if case.cls is Softmax),
 }
 FORWARD = ("forward", "wire", "f", "fix", "weights")  # what derivatives are measured against is not broken

@@ -6,7 +6,8 @@ output pixel,
     mean      y = sum_t x[P_t] / number of taps              dx[P_t] += dy / number of taps
     maximum   y = sum_t x[P_t] [t wins]                      dx[P_t] += dy [t wins]
 
-The winner is chosen in forward and then is a constant, as the branch of ReLU is: given it, the maximum is linear too.
+The winner is chosen in forward and then is a constant, as the branch of ReLU is: given it, the maximum is linear too. The sums
+over taps are in `kernels/resample`.
 
 N batch, H, W size, C channels, Ho, Wo output size, kh, kw window.
 """
@@ -16,11 +17,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
-
-from ..backend import Array, Shape, empty, zeros
-from ..kernels.conv2d.definition import inside, pad, windows
+from ..backend import Array, Shape, empty
+from ..kernels import resample
 from ..kernels.conv2d.geometry import Geometry, Pair, geometry, pair
+from ..random import Key
 from .linear_map import LinearMap, LinearMapCache, check_images
 
 
@@ -60,20 +60,10 @@ class AveragePool2d(_Pool2d):
         return LinearMapCache(x.shape)
 
     def there(self, x: Array, cache: LinearMapCache) -> Array:
-        g = self.geometry(cache.shape)
-        y = zeros((len(x), *g.output, x.shape[3]), x.dtype, like=x)
-        framed = pad(x, g)
-        for _, _, window in windows(g):
-            y += framed[window]
-        return y / math.prod(self.size)
+        return resample.average(x, self.geometry(cache.shape))
 
     def back(self, dy: Array, cache: LinearMapCache) -> Array:
-        g = self.geometry(cache.shape)
-        dx = zeros((len(dy), *g.padded, dy.shape[3]), dy.dtype, like=dy)
-        share = dy / math.prod(self.size)
-        for _, _, window in windows(g):
-            dx[window] += share
-        return dx[inside(g)]
+        return resample.average_transposed(dy, cache.shape, self.geometry(cache.shape))
 
 
 class MaxPoolCache(NamedTuple):
@@ -88,36 +78,16 @@ class MaxPool2d(_Pool2d):
     than a window.
     """
 
-    def fix(self, x: Array) -> MaxPoolCache:
+    def forward(self, x: Array, *, train: bool = False, key: Key | None = None) -> tuple[Array, MaxPoolCache]:
         self.check(x)
-        g = self.geometry(x.shape)
-        framed = empty((len(x), *g.padded, x.shape[3]), x.real.dtype, like=x)
-        framed[...] = -math.inf
-        framed[inside(g)] = x.real
-        best = empty((len(x), *g.output, x.shape[3]), framed.dtype, like=x)
-        best[...] = -math.inf
-        winner = zeros(best.shape, np.int32, like=x)
-        for t, (_, _, window) in enumerate(windows(g)):
-            number = framed[window]
-            better = (number > best) | (number != number)  # a NaN wins, so that it is found
-            best = np.where(better, number, best)
-            winner = np.where(better, np.int32(t), winner)
-        return MaxPoolCache(x.shape, winner)
+        y, winner = resample.largest(x, self.geometry(x.shape))
+        return y, MaxPoolCache(x.shape, winner)
 
     def there(self, x: Array, cache: MaxPoolCache) -> Array:
-        g = self.geometry(cache.shape)
-        y = zeros(cache.winner.shape, x.dtype, like=x)
-        framed = pad(x, g)
-        for t, (_, _, window) in enumerate(windows(g)):
-            y += np.where(cache.winner == t, framed[window], 0)
-        return y
+        return resample.picked(x, cache.winner, self.geometry(cache.shape))
 
     def back(self, dy: Array, cache: MaxPoolCache) -> Array:
-        g = self.geometry(cache.shape)
-        dx = zeros((len(dy), *g.padded, dy.shape[3]), dy.dtype, like=dy)
-        for t, (_, _, window) in enumerate(windows(g)):
-            dx[window] += np.where(cache.winner == t, dy, 0)
-        return dx[inside(g)]
+        return resample.largest_transposed(dy, cache.winner, cache.shape, self.geometry(cache.shape))
 
 
 class GlobalAveragePool(LinearMap):

@@ -96,6 +96,8 @@ def pooled(shape, size, stride, padding):
     assert np.array_equal(got, y)
     assert np.array_equal(winner, cache.winner)
     close(resample.largest_transposed(dy, winner, shape, g), largest.backward(*wide(dy), cache), BOUND)
+    x_dot = Key(3).normal(shape)
+    assert np.array_equal(resample.picked(x_dot, winner, g), largest.jvp(*wide(x_dot), cache)[0])
 
 
 def attended(sizes, causal):

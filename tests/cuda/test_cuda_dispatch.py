@@ -24,9 +24,11 @@ from minigen.kernels import (
     matmul,
     normalise,
     philox,
+    resample,
     rungs,
     softmax,
 )
+from minigen.kernels.conv2d.geometry import geometry
 from minigen.kernels.cuda import on_gpu, source
 from minigen.kernels.cuda.launch import launch
 from minigen.kernels.tally import tally
@@ -43,6 +45,10 @@ LADDERS = {
     "matmul": ("matmul",),
     "normalise": ("moments", "scale", "sums", "gradient"),
     "philox": ("words", "uniform", "normal"),
+    "resample": (
+        *("upsample", "upsample_transposed", "average", "average_transposed"),
+        *("largest", "picked", "largest_transposed"),
+    ),
     "softmax": ("forward", "gradient"),
 }
 
@@ -113,6 +119,22 @@ def operations():
     yield "bernoulli", bernoulli.loss, (a, np.abs(a) / 5)
     yield "bernoulli rows", bernoulli.rows, (rows, normal("t", 2, 6) ** 2 / 9)
     yield "bernoulli rows back", bernoulli.rows_gradient, (rows, normal("t", 2, 6) ** 2 / 9, normal("u", 2, 40))
+    g = geometry((7, 6), (3, 2), stride=2, padding=(1, 0))
+    for kind in resample.KINDS:
+        yield f"upsample {kind}", lambda x, k=kind: resample.upsample(k, x, 3), (x,)
+        yield f"upsample {kind} back", lambda x, k=kind: resample.upsample_transposed(k, x[:, :6], 3), (x,)
+    yield "average of windows", lambda x: resample.average(x, g), (x,)
+    yield "average of windows back", lambda dy: resample.average_transposed(dy, x.shape, g), (normal("dy", 2, 4, 3, 4),)
+    yield "largest", lambda x: resample.largest(x, g)[0], (x,)
+    yield "largest, picked", lambda x, z: resample.picked(z, resample.largest(x, g)[1], g), (x, x**2)
+    yield (
+        "largest back",
+        lambda x, dy: resample.largest_transposed(dy, resample.largest(x, g)[1], x.shape, g),
+        (
+            x,
+            normal("dy", 2, 4, 3, 4),
+        ),
+    )
     yield "softmax", softmax.forward, (rows,)
     yield "softmax of a view", softmax.forward, (rows.swapaxes(0, 2),)
     yield "softmax back", softmax.gradient, (rows, rows**2)

@@ -22,6 +22,10 @@ FUNCTIONS = {
     "average": ("step",),
     "bernoulli": ("loss", "rows", "rows_gradient"),
     "gaussian": ("loss", "divergence"),
+    "resample": (
+        *("upsample", "upsample_transposed", "average", "average_transposed"),
+        *("largest", "picked", "largest_transposed"),
+    ),
     "softmax": ("forward", "gradient"),
     "conv2d": ("forward", "input_gradient", "weight_gradient"),
     "masked_conv2d": ("forward", "input_gradient", "weight_gradient"),
