@@ -373,4 +373,5 @@ print(f"test glyphs: at most {bits['bits']:.2f} bits per pixel; {table:.2f} by a
 # - The likelihood is estimated at one random step a row (`minigen/models/diffusion_bound.py` has the whole sum), and the
 #   variance of a step back is the posterior's. Nichol and Dhariwal (2021) learn it.
 # - Song and Ermon (2019) train one network of noise levels for Langevin sampling; here it is the network of the diffusion.
-# - `minigen train ddpm` trains the U-Net; its options also have x0 and v for the network to guess (Salimans and Ho 2022).
+# - `minigen train ddpm` trains the U-Net; its options also have x0 and v for the network to guess (Salimans and Ho 2022), and
+#   `objective=bound`, which leaves the weights in: early steps are drawn more often, and likelihood is what gets better.
