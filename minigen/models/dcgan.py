@@ -37,7 +37,7 @@ class DCGAN(GAN):
     name = "dcgan"
     recipe = Recipe(
         family="gan",
-        data=("glyphs", "mnist", "fashion_mnist", "glyphs_colour"),
+        data=("glyphs", "mnist", "fashion_mnist", "glyphs_colour", "stacked_glyphs", "stacked_mnist"),
         batch=64,
         steps=4000,
         rate=2e-4,

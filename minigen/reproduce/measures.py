@@ -20,6 +20,8 @@ from ..metrics.importance import importance_bound
 from ..metrics.modes import PERFECT, SAMPLES, mode_coverage
 from ..metrics.representation import representation_figures
 from ..metrics.sample_figures import sample_figures
+from ..metrics.stacked import SAMPLES as STACKED
+from ..metrics.stacked import of_channels, stacked_coverage
 from ..training.catalogue import samples
 from ..training.evaluation import batch_of, evaluate
 from .reproduction import Judged, Measure
@@ -142,6 +144,22 @@ def images_of(of: Judged) -> list[Figure]:
     shares = np.bincount(space.classes(images), minlength=len(of.test.classes or ()) or 10) / n
     rarest = percentage("share of the rarest class", float(shares.min()), n, f"{n:,} samples, judged by {space.name}")
     return [*(kind.pop(name) for name in FIRST), rarest, *kind.values()]
+
+
+def stacked(of: Judged) -> list[Figure]:
+    """The modes of stacked digits, of 1,000, in 26,000 samples as the classifier of the single digits sees them."""
+    n = FEW if of.budget == "quick" else STACKED
+    judge = of.ruler()
+    parts = [FEW // 4] * (n // (FEW // 4))
+    drawn = (to_device(of.model.sample(part, of.key.at("samples", i)), "cpu") for i, part in enumerate(parts))
+    found = stacked_coverage(np.concatenate([of_channels(judge.probabilities, images) for images in drawn]))
+    protocol = f"{found.samples:,} samples, judged by {judge.name}, right in {100 * judge.accuracy:.2f} % of its test images"
+    floor_of = f"{protocol}; as many samples of the truth have about {found.kl_floor:.3f}"
+    return [
+        Figure("modes", found.modes, f"of {found.of:,}", "estimate", found.samples, protocol),
+        Figure("reverse KL", found.reverse_kl, "nats", "estimate", found.samples, floor_of),
+        percentage("three digits beyond doubt", found.sure, found.samples, protocol),
+    ]
 
 
 def disentangled(of: Judged) -> list[Figure]:

@@ -55,6 +55,9 @@ SMALL: dict[str, Reproduction] = {
     "images_of": Reproduction(
         "conditional_gan", "glyphs", (1, 1, 1), measures.images_of, options={"width": 8, "latents": 4}, data_options=ROWS
     ),
+    "stacked": Reproduction(
+        "dcgan", "stacked_glyphs", (1, 1, 1), measures.stacked, options={"width": 8, "latents": 4}, data_options=ROWS
+    ),
     "agreement": Reproduction(
         "conditional_gan", "glyphs", (1, 1, 1), measures.agreement, options={"width": 8, "latents": 4}, data_options=ROWS
     ),
