@@ -72,6 +72,11 @@ def sample(
     n: Annotated[int | None, typer.Option("--n", "-n", min=1, help="How many. [default: 64; fewer sounds or texts]")] = None,
     seed: Annotated[int, typer.Option(help="Decides which.")] = 0,
     length: Annotated[int | None, typer.Option(min=1, help="Of sequences. [default: that of the training rows]")] = None,
+    classes: Annotated[str | None, typer.Option("--class", help="Of which class: 3, or as many of each: 3,5.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="temperature of flows and sequences; sampler, jumps, eta, guidance."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The file, a PNG, WAV or TXT. [default: in the folder of the run]")] = None,
 ) -> None:
     """Draw samples from a trained model: a picture, a sound with its spectrogram, or a text.
@@ -79,10 +84,13 @@ def sample(
     \b
     minigen sample runs/vae-glyphs --n 100 --seed 3
     minigen sample runs/wavenet-plucked --length 8000
+    minigen sample runs/conditional_gan-mnist --class 3
+    minigen sample runs/glow-mnist --set temperature=0.7
+    minigen sample runs/ddpm-glyphs --set sampler=heun --set jumps=20
     """
     from ..training.catalogue import draw_samples
 
-    print(draw_samples(path, n, seed, out, length))
+    print(draw_samples(path, n, seed, out, length, classes=classes, told=settings or []))
 
 
 @app.command("eval")
@@ -128,6 +136,8 @@ def use(
     as_json: AsJson = False,
 ) -> None:
     """Use a trained autoencoder or VAE: figures on the test split beside simple baselines, and a picture.
+
+    A flow of images can interpolate, too.
 
     \b
     minigen train autoencoder --data mnist --set data.only=3 --set codes=16 --set hidden=256 --out runs/three

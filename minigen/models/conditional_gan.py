@@ -30,7 +30,7 @@ from ..random import Key
 from . import penalties
 from .conditional_networks import ChannelDiscriminator, ConditionalGenerator, ProjectionDiscriminator
 from .dcgan import quarterable
-from .labelled import Labelled, labelled
+from .labelled import Labelled, asked_for, labelled
 from .model import Model, Recipe
 from .objective import Forwarder, Forwards, Objective, Terms
 from .penalties import Penalty
@@ -209,7 +209,7 @@ class ConditionalGAN(Model):
 
     def sample_class(self, labels: Any, key: Key) -> Array:
         """An image (N, H, W, C) of each of these classes (N,). Raises ValueError on a label that is not in 0 .. K - 1."""
-        y = to_device(np.asarray(labels, np.int64), device_of(self.theta))
+        y = asked_for(labels, self.classes, self.name, self.theta)
         return self.generate_at(self.latent(len(y), key), self.embed(y))
 
     def sample(self, n: int, key: Key) -> Array:

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .. import optim
-from ..backend import Array, Shape, device_of, to_device
+from ..backend import Array, Shape
 from ..kernels import bernoulli as bernoulli_kernel
 from ..layers.composite import Composite, Sequential
 from ..layers.elementwise import ReLU, sigmoid
@@ -42,7 +42,7 @@ from ..layers.shape import Flatten, Reshape
 from ..layers.tree import Tree
 from ..losses import bernoulli, gaussian_kl
 from ..random import Key
-from .labelled import Labelled, labelled
+from .labelled import Labelled, asked_for, labelled
 from .model import Model, Recipe
 from .objective import Forwarder, Forwards, Objective, Terms, total
 from .vae import ElboNoise, Encoder, log_ratio, reparameterize, reparameterize_backward, spread
@@ -219,7 +219,7 @@ class ConditionalVAE(Model):
         return np.stack([self.decode(z, self._labels(np.full(len(z), label))) for label in range(self.classes)])
 
     def _labels(self, labels: Any) -> Array:
-        return to_device(np.asarray(labels, np.int64), device_of(self.theta))
+        return asked_for(labels, self.classes, self.name, self.theta)
 
     def pictures(self, batch: Any, key: Key) -> dict[str, Array]:
         """`samples`: a row for each class, a column for each z. `hands`: first an image, then its z in every class."""

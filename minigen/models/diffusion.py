@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ from .denoising import OBJECTIVES
 from .diffusion_bound import bound
 from .diffusion_sampling import Seen, Step
 from .drawn_field import field_panel
-from .labelled import Labelled, labelled
+from .labelled import Labelled, asked_for, labelled
 from .model import Model
 from .objective import Terms
 from .schedules import PREDICTIONS, VARIANCES, schedule
@@ -60,6 +61,7 @@ class Diffusion(Model):
     """
 
     unit = "squared error or bits, per dimension"
+    draws = MappingProxyType({"sampler": str, "jumps": int, "eta": float, "guidance": float})
     net: Layer
 
     def __init__(self, shape: Shape, key: Key, dtype: DTypeLike, net: Layer, **options: Any) -> None:
@@ -191,20 +193,17 @@ class Diffusion(Model):
         """Rows of the model as they are looked at: images from [-1, 1] to [0, 1]."""
         return (0.5 * (x + 1)).clip(0, 1) if self.images else x
 
-    def sample_class(self, labels: Array, key: Key, **how: Any) -> Array:
+    def sample_class(self, labels: Any, key: Key, **how: Any) -> Array:
         """A row of each of these classes (N,). Raises ValueError in a model without classes, and on a label that it has not."""
         if self.classes is None:
-            raise ValueError(f"this {self.name} was trained without labels: train it with --set classes=10")
-        y = np.asarray(to_device(labels, "cpu"), np.int64)
-        if y.size and not (y.min() >= 0 and y.max() < self.classes):
-            raise ValueError(f"{self.name} has classes 0 .. {self.classes - 1}, and was asked for {y.min()} .. {y.max()}")
-        return self.generate(len(y), key, to_device(y, device_of(self.theta)), **how)
+            return super().sample_class(labels, key)  # which refuses
+        return self.generate(len(labels), key, asked_for(labels, self.classes, self.name, self.theta), **how)
 
-    def sample(self, n: int, key: Key) -> Array:
-        """n rows; in a model with classes as many of each as of the others, in their order."""
+    def sample(self, n: int, key: Key, **how: Any) -> Array:
+        """n rows, by `walk`; in a model with classes as many of each as of the others, in their order."""
         if self.classes is None:
-            return self.generate(n, key)
-        return self.sample_class(np.arange(n) * self.classes // max(1, n), key)
+            return self.generate(n, key, **how)
+        return self.sample_class(np.arange(n) * self.classes // max(1, n), key, **how)
 
     def pictures(self, batch: Any, key: Key) -> dict[str, Array]:
         """`samples`, with classes a row for each; for images `denoising`: ways from noise, below each what the network sees.

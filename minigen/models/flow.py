@@ -12,6 +12,7 @@ N batch, D numbers in a row. z is an array (N, ...) or, where parts of it leave 
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,7 @@ class NormalizingFlow(Model):
     unit = "nats per row"
     flow: Bijection
     shape: Shape
+    draws = MappingProxyType({"temperature": float})
     clip = 0.0  # the largest norm of a gradient, 0 for no limit
 
     def start(self, rate: float, steps: int) -> None:

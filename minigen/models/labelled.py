@@ -1,10 +1,12 @@
-"""What a model that learns from labels takes of a batch. N rows, K classes."""
+"""What a model that learns from labels takes of a batch, and of who asks it for classes. N rows, K classes."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..backend import Array
+import numpy as np
+
+from ..backend import Array, device_of, to_device
 
 
 class Labelled(NamedTuple):
@@ -28,3 +30,14 @@ def labelled(batch: Any, name: str, classes: int) -> Labelled:
             f"{labels.min() if labels.min() < 0 else labels.max()}: its option `classes` must be larger than every label"
         )
     return Labelled(batch.images, labels)
+
+
+def asked_for(labels: Any, classes: int, name: str, like: Array) -> Array:
+    """Labels (N,) that someone asks the model called `name` for: integers, beside `like`.
+
+    Raises ValueError on one that is not in 0 .. K - 1.
+    """
+    y = np.asarray(to_device(labels, "cpu"), np.int64)
+    if y.size and not (y.min() >= 0 and y.max() < classes):
+        raise ValueError(f"{name} has classes 0 .. {classes - 1}, and was asked for {y.min()} .. {y.max()}")
+    return to_device(y, device_of(like))

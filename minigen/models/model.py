@@ -51,6 +51,7 @@ class Model:
     unit: ClassVar[str] = "loss"  # of the terms and of the figures of `evaluate`
     objectives: tuple[Objective, ...] = ()
     block: int = 64  # samples that are drawn together: sample i does not depend on how many are asked for
+    draws: ClassVar[Mapping[str, type]] = MappingProxyType({})  # what `sample` can be told by name: a temperature, a sampler
     traits: Mapping[str, Any] = MappingProxyType({})  # of a model of sequences: what its integers stand for, as its data says
 
     def __init__(self, key: Key, dtype: DTypeLike = np.float32, *, like: Any = None, **nets: Layer) -> None:
@@ -143,6 +144,11 @@ class Model:
     def sample(self, n: int, key: Key) -> Array:
         """n samples (n, H, W, C) in [0, 1], or points (n, D), or sequences (n, T) of integers."""
         raise NotImplementedError(f"{type(self).__name__} does not sample")
+
+    def sample_class(self, labels: Any, key: Key) -> Array:
+        """A row of each of these classes (N,). Raises ValueError where the model has no classes, and on a label it has not."""
+        remedy = ": train it with --set classes=10" if "classes" in self.recipe.options else ""
+        raise ValueError(f"this {self.name} was trained without labels, and draws no class by itself{remedy}")
 
     def pictures(self, batch: Any, key: Key) -> dict[str, Array]:
         """What a run draws at its milestones, from fixed latents, by name: grids (rows, columns, H, W, C) in [0, 1] or samples.

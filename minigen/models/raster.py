@@ -22,7 +22,7 @@ from .. import optim
 from ..backend import Array, Shape, zeros
 from ..layers.layer import Layer
 from ..random import Key
-from .labelled import Labelled, labelled
+from .labelled import Labelled, asked_for, labelled
 from .model import Model
 from .objective import Forwarder, Forwards, Objective, Terms
 from .pixels import Levels
@@ -126,6 +126,12 @@ class RasterModel(Model):
 
     def sample(self, n: int, key: Key) -> Array:
         return self.draw(n, key)[0]
+
+    def sample_class(self, labels: Any, key: Key) -> Array:
+        """An image (N, H, W, 1) of each of these classes (N,). Raises ValueError as `Model.sample_class` does."""
+        if not self.classes:
+            return super().sample_class(labels, key)  # which refuses
+        return self.draw(len(labels), key, labels=asked_for(labels, self.classes, self.name, self.theta))[0]
 
     def complete(self, x: Array, rows: int, key: Key, labels: Array | None = None) -> Array:
         """The first `rows` of the images x (N, H, W, 1), and a sample of the rest given them."""

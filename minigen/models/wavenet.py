@@ -14,6 +14,7 @@ N batch, T positions, V symbols.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +26,7 @@ from ..layers.vector import Initialiser
 from ..losses import categorical, log_softmax
 from ..random import Key
 from .causal_stack import CausalStack, in_order
-from .labelled import labelled
+from .labelled import asked_for, labelled
 from .model import Model, Recipe
 from .objective import Forwarder, Forwards, Objective, Terms
 
@@ -96,6 +97,7 @@ class WaveNet(Model):
         proof={"rows": 2, "options": {"width": 3, "hidden": 4, "layers": 3}, "data_options": {"rows": 4, "length": 24}},
     )
     unit = "nats per sample"
+    draws = MappingProxyType({"temperature": float})
     net: CausalStack
 
     def __init__(
@@ -173,6 +175,13 @@ class WaveNet(Model):
         """n sequences (n, T) of integers, as many of each class as of the others; T is that of the training rows by default."""
         labels = np.arange(n) * self.classes // max(1, n) if self.classes else None
         return self.sample_of(labels, n, key, length=length, temperature=temperature)
+
+    def sample_class(self, labels: Any, key: Key, **how: Any) -> Array:
+        """A sequence (N, T) of each of these classes (N,). Raises ValueError as `Model.sample_class` does."""
+        if not self.classes:
+            return super().sample_class(labels, key)  # which refuses
+        y = asked_for(labels, self.classes, self.name, self.theta)
+        return self.sample_of(y, len(y), key, **how)
 
     def sample_of(
         self, labels: Any, n: int, key: Key, *, length: int | None = None, temperature: float = 1.0, met: Any = None

@@ -17,7 +17,7 @@ from . import setup
 from .errors import RunError
 from .evaluation import Figures, evaluate
 from .run import load_model, read_config
-from .settings import parse_data_options
+from .settings import parse_data_options, parse_draws
 from .showing import show, texts
 
 PREVIEW = 64  # rows of a data set that are drawn; of sequences
@@ -43,30 +43,60 @@ def model_rows() -> list[dict[str, Any]]:
     return rows
 
 
-def draw_samples(path: Path, n: int | None, seed: int, out: Path | None, length: int | None = None) -> str:
+def draw_samples(
+    path: Path,
+    n: int | None,
+    seed: int,
+    out: Path | None,
+    length: int | None = None,
+    *,
+    classes: str | None = None,
+    told: Iterable[str] = (),
+) -> str:
     """Writes `n` samples of the trained model at `path`, a block of them by default; returns lines that say where, and texts.
 
-    `length` is that of sequences, the length of the training rows by default.
+    `length` is that of sequences, the length of the training rows by default. `classes`, "3" or "3,5", asks for these, each as
+    often; `told` are KEY=VALUE of what the model's `draws` names: a temperature, a sampler.
     """
     model, settings, step, _ = load_model(path)
     n = model.block if n is None else n
     if length is not None and not model.traits:
         raise RunError(f"{settings.model} does not draw sequences: leave --length out")
     out = (path if path.is_dir() else path.parent) / f"sampled-{n}-seed{seed}" if out is None else out
-    options = {} if length is None else {"length": length}
+    options = parse_draws(told, model.draws, settings.model) | ({} if length is None else {"length": length})
     try:
-        drawn = samples(model, n, Key(seed).at("sample"), **options)
+        drawn = samples(model, n, Key(seed).at("sample"), classes=_labels(classes, n), **options)
     except NotImplementedError:
         raise RunError(f"{settings.model} has no distribution to draw samples from") from None
+    except ValueError as error:  # no such class, more jumps than steps, an unknown sampler
+        raise RunError(f"samples of {path}: {error}") from None
     files = show(out, drawn, model.traits)
     return f"{_excerpt(drawn, model.traits)}{n} samples of {settings.model} after {step:,} steps: {_listed(files)}"
 
 
-def samples(model: Model, n: int, key: Key, **options: Any) -> Array:
-    """n samples, drawn block by block."""
+def samples(model: Model, n: int, key: Key, *, classes: Array | None = None, **options: Any) -> Array:
+    """n samples, drawn block by block; of these classes (n,), where there are some."""
     size = model.block
-    blocks = [to_device(model.sample(size, key.at("block", i), **options), "cpu") for i in range(-(-n // size))]
-    return np.concatenate(blocks)[:n]
+    blocks = -(-n // size)
+    labels = None if classes is None else np.resize(classes, (blocks, size))
+
+    def block(i: int) -> Array:
+        at = key.at("block", i)
+        drawn = model.sample(size, at, **options) if labels is None else model.sample_class(labels[i], at, **options)
+        return to_device(drawn, "cpu")
+
+    return np.concatenate([block(i) for i in range(blocks)])[:n]
+
+
+def _labels(classes: str | None, n: int) -> Array | None:
+    """ "3,5" -> n labels, the 3s first, each as often."""
+    if classes is None:
+        return None
+    try:
+        asked = np.array([int(word) for word in classes.split(",")])
+    except ValueError:
+        raise RunError(f"--class {classes}: write numbers, such as 3 or 3,5") from None
+    return asked[np.arange(n) * len(asked) // max(1, n)]
 
 
 def _excerpt(rows: Array, traits: Mapping[str, Any]) -> str:

@@ -118,6 +118,17 @@ def parse_data_options(words: Iterable[str]) -> dict[str, Any]:
     return {key.removeprefix("data."): _guess(value) for key, value in pairs}
 
 
+def parse_draws(words: Iterable[str], draws: Mapping[str, type], name: str) -> dict[str, Any]:
+    """("temperature=0.7",) -> what a model's `sample` is told, of the types in `draws`. Raises RunError with what there is."""
+    found: dict[str, Any] = {}
+    for word in words:
+        key, value = _split(word, next((f"{key}=..." for key in draws), "temperature=0.7"))
+        if key not in draws:
+            raise RunError(f"samples of {name} cannot be told {key!r}: they can be told {', '.join(draws) or 'nothing'}")
+        found[key] = _of_type(key, value, draws[key], "")
+    return found
+
+
 def check_option(key: str, recipe: Recipe, name: str) -> None:
     """RunError with the names there are, where the model has no option `key`."""
     if key in recipe.options:
@@ -147,13 +158,17 @@ def _typed(key: str, text: str, default: Any) -> Any:
     if isinstance(default, list | tuple):
         first = default[0] if default else None
         return [_typed(key, part, first) for part in re.split("[,;]", text.strip("()[]")) if part.strip()]
+    return _of_type(key, text, type(default), f" (default {default})")
+
+
+def _of_type(key: str, text: str, of: type, default: str) -> Any:
     try:
-        value = type(default)(text)
+        value = of(text)
     except ValueError:
-        kind = {int: "a whole number", float: "a number"}.get(type(default), f"a {type(default).__name__}")
-        raise RunError(f"--set {key}={text}: this option is {kind} (default {default})") from None
+        kind = {int: "a whole number", float: "a number"}.get(of, f"a {of.__name__}")
+        raise RunError(f"--set {key}={text}: this option is {kind}{default}") from None
     if isinstance(value, float) and not math.isfinite(value):
-        raise RunError(f"--set {key}={text}: this option must be finite (default {default})")
+        raise RunError(f"--set {key}={text}: this option must be finite{default}")
     return value
 
 

@@ -1,7 +1,7 @@
 """What a trained autoencoder or VAE is used for: `minigen use anomaly|compress|denoise|interpolate|arithmetic RUN`.
 
-Each use is a function from a `Subject` to a `Use`, and writes nothing. Beside every figure stands what
-needs no network: principal components, nearest neighbours, the image as it was.
+A flow of images interpolates too. Each use is a function from a `Subject` to a `Use`, and writes nothing. Beside every figure
+stands what needs no network: principal components, nearest neighbours, the image as it was.
 """
 
 from __future__ import annotations
@@ -49,14 +49,16 @@ class Use(NamedTuple):
 class Subject:
     """A trained model and the data it was trained on, loaded when they are first asked for."""
 
-    def __init__(self, path: Path, data_dir: Path | None = None) -> None:
+    def __init__(self, path: Path, what: str, data_dir: Path | None = None) -> None:
         trained = load_model(path)
         self.model: Any = trained.model
         self.settings, self.step, self.shape = trained.settings, trained.step, trained.shape
-        missing = [name for name in NEEDS if not hasattr(self.model, name)]
+        between = what == "interpolate"
+        missing = [name for name in (("interpolate",) if between else NEEDS) if not hasattr(self.model, name)]
         if missing or len(self.shape) != 3:
             raise RunError(
-                f"{self.settings.model} in {path} has no {', '.join(missing) or 'images'}: use an autoencoder or a VAE"
+                f"{self.settings.model} in {path} has no {', '.join(missing) or 'images'}: use an autoencoder"
+                f"{', a VAE or a flow of images' if between else ' or a VAE'}"
             )
         saved = read_config(path).get("data_dir") if path.is_dir() else None
         self.data_dir = data_dir if data_dir is not None else saved
@@ -227,7 +229,7 @@ def use_run(
     out: Path | None = None,
 ) -> Use:
     """The use by name of the trained model at `path`; its picture goes to `out`, by default WHAT.png beside the checkpoint."""
-    subject = Subject(path, data_dir)
+    subject = Subject(path, what, data_dir)
     if len(subject.test) < 2 * SHOWN:
         raise RunError(f"{what} needs {2 * SHOWN} held-out images or more, and {subject.settings.data} has {len(subject.test)}")
     uses: dict[str, Callable[[], Use]] = {

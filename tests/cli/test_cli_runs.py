@@ -13,6 +13,8 @@ from PIL import Image
 from minigen.data import Dataset
 from minigen.random import Key
 from minigen.training import setup
+from minigen.training.catalogue import samples
+from minigen.training.run import load_model
 
 SMALL = ("--steps", "3", "--batch", "16", *(w for o in ("hidden=8", "latents=3", "data.rows=60") for w in ("--set", o)))
 
@@ -170,10 +172,39 @@ def test_sample(minigen, trained, tmp_path):
     assert minigen("sample", trained, "--n", "0")[0] == 2
 
 
-def test_a_sample_does_not_depend_on_how_many_are_drawn(trained):
-    from minigen.training.catalogue import samples
-    from minigen.training.run import load_model
+def test_samples_of_classes_and_what_samples_can_be_told(minigen, trained, tmp_path):
+    few = ("--steps", "1", "--batch", "16", "--set", "hidden=8")
+    by_class, flow = tmp_path / "by_class", tmp_path / "flow"
+    assert minigen("train", "conditional_vae", *few, "--set", "data.rows=60", "--out", by_class)[0] == 0
+    assert minigen("train", "realnvp", *few, "--set", "depth=2", "--out", flow)[0] == 0
 
+    model = load_model(by_class).model
+    drawn = samples(model, 70, Key(0), classes=np.repeat([7, 2], 35))  # two blocks
+    z = [model.latent(64, Key(0).at("block", i)) for i in (0, 1)]
+    labels = np.repeat([7, 2], 35)
+    np.testing.assert_array_equal(drawn[:64], model.decode(z[0], labels[:64]))
+    np.testing.assert_allclose(drawn[64:], model.decode(z[1][:6], labels[64:]), rtol=1e-5)
+    assert minigen("sample", by_class, "-n", "6", "--class", "7,2")[0] == 0
+
+    model = load_model(flow).model
+    cool = samples(model, 64, Key(0), temperature=0.5)
+    np.testing.assert_allclose(cool, model.decode(0.5 * model.latent(64, Key(0).at("block", 0))), rtol=1e-6)
+    assert minigen("sample", flow, "-n", "6", "--set", "temperature=0.5")[0] == 0
+
+    for words, said in (
+        ((by_class, "--class", "11"), "conditional_vae has classes 0 .. 9, and was asked for 11 .. 11"),
+        ((by_class, "--class", "seven"), "--class seven: write numbers, such as 3 or 3,5"),
+        ((trained, "--class", "3"), "this vae was trained without labels, and draws no class by itself"),
+        ((trained, "--set", "temperature=2"), "samples of vae cannot be told 'temperature': they can be told nothing"),
+        ((flow, "--set", "heat=2"), "samples of realnvp cannot be told 'heat': they can be told temperature"),
+        ((flow, "--set", "temperature=cold"), "--set temperature=cold: this option is a number"),
+    ):
+        code, _, err = minigen("sample", *words)
+        assert code == 1
+        assert said in err
+
+
+def test_a_sample_does_not_depend_on_how_many_are_drawn(trained):
     model = load_model(trained).model
     np.testing.assert_array_equal(samples(model, 100, Key(0))[:7], samples(model, 7, Key(0)))
     assert len(np.unique(samples(model, 130, Key(0)), axis=0)) == 130

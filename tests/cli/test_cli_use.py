@@ -55,6 +55,20 @@ def test_json(minigen, trained):
     assert rows[0]["psnr_db"] > 13.9  # of a deviation of 0.2, half of it clipped away
 
 
+def test_a_flow_interpolates_and_no_more(minigen, tmp_path):
+    words = ("steps=1", "width=4", "levels=2", "data.rows=120", "data.size=16")
+    given = (word for option in words for word in ("--set", option))
+    run = tmp_path / "flow"
+    assert minigen("train", "glow", "--steps", "1", "--batch", "16", "--out", run, *given)[0] == 0
+    code, out, _ = minigen("use", "interpolate", run)
+    assert code == 0
+    assert "through codes, then pixels" in out
+    code, _, err = minigen("use", "denoise", run)
+    assert code == 1
+    assert "glow in" in err
+    assert "has no reconstruct: use an autoencoder or a VAE" in err
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
