@@ -109,7 +109,7 @@ def test_the_way_between_two_classes_begins_and_ends_there():
 
 
 def test_a_class_that_there_is_not_is_refused():
-    with pytest.raises(ValueError, match=r"ids are 0 \.\. 9"):
+    with pytest.raises(ValueError, match=r"has classes 0 \.\. 9, and was asked for 10 \.\. 10"):
         make().sample_class([10], Key(0))
 
 
