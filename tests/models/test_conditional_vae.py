@@ -141,7 +141,7 @@ def test_samples_come_in_the_order_of_the_classes():
 
 
 def test_mistakes_are_named(tmp_path):
-    with pytest.raises(ValueError, match=r"ids are 0 \.\. 2"):
+    with pytest.raises(ValueError, match=r"has classes 0 \.\. 2, and was asked for 3 \.\. 3"):
         make().sample_class([3], KEY)
     with pytest.raises(ValueError, match="learns from labels, and these rows have none"):
         make().batch_of(Batch(rows(3).images, None, np.arange(3)))
