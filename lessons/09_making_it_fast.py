@@ -6,10 +6,11 @@
 # in numbers, how much; after it stands what the clock said. At the end all of them are drawn into one picture with the two
 # limits that no program passes: how fast the machine multiplies, and how fast it moves memory.
 #
-# Read it beside `kernels/matmul/register_tile.py`, `kernels/conv2d/direct.py` and `kernels/conv2d/winograd.py`. Run it from the
-# root of the repository: `python lessons/09_making_it_fast.py`. It takes about a minute and puts its figure into
-# `lessons/out`. Two environment variables change that: `MINIGEN_LESSON_STEPS` is the number of timings of each rung,
-# `MINIGEN_LESSON_OUT` the folder. Let nothing else run meanwhile: the numbers are of a machine that has nothing else to do.
+# Read it beside the rungs, `loops.py`, `im2col.py`, `direct.py` and `winograd.py` in `kernels/conv2d`, and beside
+# `kernels/matmul/register_tile.py`. Run it from the root of the repository: `python lessons/09_making_it_fast.py`. It takes
+# about a minute and puts its figure into `lessons/out`. Two environment variables change that: `MINIGEN_LESSON_STEPS` is the
+# number of timings of each rung, `MINIGEN_LESSON_OUT` the folder. Let nothing else run meanwhile: the numbers are of a machine
+# that has nothing else to do.
 
 # %%
 import os
@@ -21,8 +22,9 @@ import numba
 import numpy as np
 from matplotlib.figure import Figure
 
+from minigen.backend import aligned_zeros
 from minigen.kernels import conv2d, pool
-from minigen.kernels.conv2d import definition, direct
+from minigen.kernels.conv2d import definition, direct, im2col, loops
 from minigen.kernels.conv2d import winograd as fewer
 from minigen.kernels.matmul import matmul
 from minigen.kernels.tally import tally
@@ -126,34 +128,20 @@ def climb(name, rung, intensity, expected):
 # %% [markdown]
 # ## 3. Seven loops
 #
-# The sum as it stands, compiled. *Prediction.* Each addition waits for the one before it, since all of them go into one
-# number: the compiler may not change the order of a sum. An addition takes about 4 cycles, at some 3.5 GHz that is 1.1 ns for
-# two flops: 1.8 GFLOP/s. Two numbers are fetched for every multiplication, a quarter of a flop for each byte.
-
+# The sum as it stands, compiled: `kernels/conv2d/loops.py`. Its inmost lines are
+#
+#     for r in range(kh):
+#         for s in range(kw):
+#             for c in range(channels):
+#                 total += x[n, p + r, q + s, c] * w[r, s, c, m]
+#     y[n, p, q, m] = total
+#
+# within loops over n, p, q and m; strides and groups make the file's a little longer. *Prediction.* Each addition waits for the
+# one before it, since all of them go into one number. An addition takes about 4 cycles, at some 3.5 GHz that is 1.1 ns for two
+# flops: 1.8 GFLOP/s. Two numbers are fetched for every multiplication, a quarter of a flop for each byte.
 
 # %%
-@numba.njit
-def seven_loops(framed, w, y):
-    N, H, W, M = y.shape
-    for n in range(N):
-        for p in range(H):
-            for q in range(W):
-                for m in range(M):
-                    total = np.float32(0)
-                    for r in range(3):
-                        for s in range(3):
-                            for c in range(w.shape[2]):
-                                total += framed[n, p + r, q + s, c] * w[r, s, c, m]
-                    y[n, p, q, m] = total
-
-
-def loops(x, w):
-    y = np.empty((N, H, W, M), np.float32)
-    seven_loops(framed, w, y)
-    return y
-
-
-climb("loops", loops, 1 / 4, 1.1e-9 * flops / 2)
+climb("loops", lambda x, w: loops.forward(x, w, padding=1), 1 / 4, 1.1e-9 * flops / 2)
 
 # %% [markdown]
 # ## 4. Another order
@@ -163,7 +151,9 @@ climb("loops", loops, 1 / 4, 1.1e-9 * flops / 2)
 # threads. *Prediction.* Each vector of products fetches a vector of w, fetches one of y and stores it: three accesses, of which
 # a core makes about two in a cycle. So 1.5 cycles for 32 flops, were they always in the nearest cache: 75 GFLOP/s a thread.
 # But the kernel, 147 kB, lies in the second one, which hands out some 32 bytes in a cycle: 2 more. 3.5 cycles in all make 32
-# GFLOP/s a thread.
+# GFLOP/s a thread. All of that holds if y begins where a line of the cache does. Elsewhere every vector of it lies in two
+# lines, and what one step stores the next one cannot fetch before it has reached the cache: less than half the speed, when we
+# tried.
 
 
 # %%
@@ -182,7 +172,7 @@ def vectors(framed, w, y):
 
 
 def ordered(x, w):
-    y = np.empty((N, H, W, M), np.float32)
+    y = aligned_zeros(exact.size, np.float32).reshape(exact.shape)
     vectors(framed, w, y)
     return y
 
@@ -195,20 +185,14 @@ climb("order", ordered, 2 / 12, 3.5 / 3.5e9 * flops / 32 / threads)
 # What one row of the product needs of x, 9 C numbers, is copied out side by side: a matrix of patches (N H W, 9 C). Then the
 # convolution *is* a matrix product, and the library's product keeps a tile of 8 x 32 results in registers: for 8 numbers of
 # one factor and 32 of the other it makes 256 multiplications. This is im2col (Chellapilla et al. 2006), and the definition
-# of minigen is its kin: one product for each tap. *Prediction.* The product at the peak; and before it the patches, nine times
-# as much as x, are written and read. NumPy copies them with one thread: half the bandwidth of two.
-
+# of minigen is its kin: one product for each tap. The file is `kernels/conv2d/im2col.py`, with both gradients. *Prediction.*
+# The product at the peak; and before it the patches, nine times as much as x, are written and read.
 
 # %%
-def im2col(x, w):
-    windows = np.lib.stride_tricks.sliding_window_view(framed, (3, 3), (1, 2))  # (N, H, W, C, 3, 3), a view
-    patches = windows.transpose(0, 1, 2, 4, 5, 3).reshape(N * H * W, 9 * C)  # a copy
-    return matmul(patches, w.reshape(9 * C, M)).reshape(N, H, W, M)
-
-
 patch_bytes = 2 * 9 * x.nbytes  # written and read
 assert patch_bytes > 4 * least
-climb("im2col", im2col, flops / (least + patch_bytes), flops / peak + patch_bytes / (bandwidth / threads))
+expected = flops / peak + patch_bytes / bandwidth
+climb("im2col", lambda x, w: im2col.forward(x, w, padding=1), flops / (least + patch_bytes), expected)
 
 # %% [markdown]
 # ## 6. Multiply without the copy
@@ -304,17 +288,15 @@ print("figure:", OUT / "09_making_it_fast.png")
 # %% [markdown]
 # ## 9. What the predictions were worth
 #
-# On the machine where this was written (two cores with AVX-512; yours prints its own) four of six held to a sixth, and two did
-# not:
+# On the machine where this was written (two cores with AVX-512; yours prints its own) five of six held to a quarter:
 #
-# - *loops*, 2.1 times the prediction: 3.8 GFLOP/s. An addition takes two cycles there, not four. The reason was right, the
-#   number was that of older machines.
-# - *order*, 0.85 of it: a guess, what the second cache hands out in a cycle, was a little too high.
-# - *im2col*, 1.3 to 1.6 of it, a miss: the patches of eight images stay in the third cache, which is faster than memory. With a
-#   batch of 64 they would not.
-# - *direct*, 0.9 of it, and 0.8 of the peak: the tables are read too, and a tile is fed number by number.
-# - *maps in NumPy*, 0.8 to 1.0 of it, and a sixth of `direct`: fewer multiplications alone are worth nothing.
-# - *winograd*, 0.87 of it, and above the flat roof: 1.6 times `direct`, where 36 / 16 promised 2.25.
+# - *loops*, 1.0 of the prediction.
+# - *order*, 0.8 of it: a guess, what the second cache hands out in a cycle, was a little too high. With a y that began in the
+#   middle of a line it was 0.3.
+# - *im2col*, 0.9 to 1.0 of it.
+# - *direct*, 0.85 to 0.95 of it: the tables are read too, and a tile is fed number by number.
+# - *maps in NumPy*, 0.55 to 0.75 of it, a miss, and a fifth of `direct`: fewer multiplications alone are worth nothing.
+# - *winograd*, 0.9 to 1.0 of it, and far above the flat roof: twice `direct`, where 36 / 16 promised 2.25.
 #
 # ## 10. Where this departs from the papers
 #

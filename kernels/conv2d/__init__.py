@@ -16,7 +16,12 @@ from .geometry import Geometry, Pair, geometry, output_shape
 
 __all__ = ["check_groups", "forward", "input_gradient", "output_shape", "weight_gradient"]
 
-LADDER = Ladder(__name__, numba="direct", numba_from=1 << 16)  # work: multiplications
+LADDER = Ladder(
+    __name__,
+    numba="direct",
+    numba_from=1 << 16,  # work: multiplications
+    between=("loops", "im2col"),
+)
 
 
 def forward(

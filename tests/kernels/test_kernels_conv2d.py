@@ -51,11 +51,11 @@ def arrays(key, x_shape, w_shape, keywords, dtype=np.float32):
     return x, w, key.at("dy").normal((x_shape[0], *output, w_shape[3]), dtype)
 
 
-def all_three(x, w, dy, keywords):
+def all_three(x, w, dy, keywords, of=conv2d):
     return (
-        conv2d.forward(x, w, **keywords),
-        conv2d.input_gradient(dy, w, x.shape, **keywords),
-        conv2d.weight_gradient(x, dy, w.shape[:2], **keywords),
+        of.forward(x, w, **keywords),
+        of.input_gradient(dy, w, x.shape, **keywords),
+        of.weight_gradient(x, dy, w.shape[:2], **keywords),
     )
 
 
@@ -71,6 +71,34 @@ def test_numba_equals_definition(case, wide, seed):
     for result, reference in zip(got, expected, strict=True):
         assert result.dtype == dtype
         kernel_cases.check_close(result, reference)
+
+
+@pytest.mark.parametrize("name", conv2d.LADDER.between)
+@given(case=st.one_of(convolutions(), grouped_convolutions()), seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=40)
+def test_rungs_for_readers_equal_the_definition(name, case, seed):
+    x, w, dy = arrays(Key(seed), *case)
+    with rungs("definition"):
+        expected = all_three(x.astype(np.float64), w.astype(np.float64), dy.astype(np.float64), case[2])
+    with backend.workspace(backend.Workspace(poison=True)):
+        got = all_three(x, w, dy, case[2], of=conv2d.LADDER.load(name))
+    for result, reference in zip(got, expected, strict=True):
+        assert result.dtype == np.float32
+        kernel_cases.check_close(result, reference)
+
+
+@pytest.mark.parametrize("name", conv2d.LADDER.between)
+def test_rungs_for_readers_write_where_they_are_told(name):
+    rung, keywords = conv2d.LADDER.load(name), {"stride": 2, "padding": 1, "groups": 2}
+    x, w, dy = arrays(Key(18), (2, 6, 6, 4), (4, 4, 2, 6), keywords)
+    y, dx, dw = all_three(x, w, dy, keywords, of=rung)
+    into_y, into_dx, into_dw = np.full_like(y, 9), np.full_like(dx, 9), np.full_like(dw, 9)
+    assert rung.forward(x, w, out=into_y, **keywords) is into_y
+    assert rung.input_gradient(dy, w, x.shape, out=into_dx, **keywords) is into_dx
+    assert rung.weight_gradient(x, dy, (4, 4), out=into_dw, accumulate=True, **keywords) is into_dw
+    assert np.array_equal(y, into_y)
+    assert np.array_equal(dx, into_dx)
+    kernel_cases.check_close(into_dw, 9 + dw.astype(np.float64))
 
 
 @given(case=st.one_of(convolutions(), grouped_convolutions()), seed=st.integers(0, 99))
