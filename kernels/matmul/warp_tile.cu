@@ -2,7 +2,7 @@
 //
 //     c[m, n] = sum over k of a[m, k] b[k, n]
 //
-// Against vectorised.cu: there, the 32 threads of a warp lay in two rows of 16 and together read 8 + 128 numbers in a step of
+// Against vectorised.cu: there, the 32 threads of a warp lay in two rows of 16 and together read 16 + 128 numbers in a step of
 // k. Here a warp makes 32 x 64 of c, its lanes lie 4 x 8, and it reads 32 + 64. What lanes of one warp ask for together is
 // served together, so this is less traffic from shared memory for the same arithmetic. The levels of the machine each have
 // their tile now: block 128 x 128, warp 32 x 64, thread 8 x 8.
