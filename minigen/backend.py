@@ -79,6 +79,11 @@ def to_device(x: Any, device: str) -> Array:
     raise ValueError(f"unknown device {device!r}: choose 'cpu' or 'cuda'")
 
 
+def number(x: Any) -> Any:
+    """The number in an array of one element, or a number as it is, as Python has it: on a GPU this waits for the device."""
+    return to_device(x, "cpu").item()
+
+
 def cupy() -> Any:
     """CuPy, imported where it is first needed; RuntimeError with the remedy where it, its driver or a GPU is missing."""
     try:

@@ -12,11 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from .backend import Array, aligned_zeros
+from .backend import Array, aligned_zeros, device_of
 from .kernels import adam as adam_kernel
 from .kernels import average as average_kernel
 from .layers.vector import Vector, check_disjoint
@@ -149,10 +149,19 @@ class AdamW(Adam):
 # ---- clipping
 
 
-def clip_norm(owner: HasVector, spans: Iterable[slice], limit: float) -> float:
-    """Scales the gradients in `spans` together so that their norm is at most `limit`; returns the norm before."""
+def clip_norm(owner: HasVector, spans: Iterable[slice], limit: float) -> Any:
+    """Scales the gradients in `spans` together so that their norm is at most `limit`; returns the norm before.
+
+    On a GPU the norm is an array of no axes: what it decides, a multiplication by min(1, limit / norm), is decided there.
+    """
     assert owner.vector is not None
     grads = [owner.vector.grad[span] for span in spans]
+    if device_of(owner.vector.grad) != "cpu":
+        norm = np.sqrt(sum((g * g).sum(dtype=np.float64) for g in grads))
+        share = np.minimum(1, limit / np.maximum(norm, np.finfo(np.float64).tiny))
+        for g in grads:
+            g *= share.astype(g.dtype)
+        return norm
     norm = math.sqrt(sum(float(np.dot(g, g)) for g in grads))
     if norm > limit:
         for g in grads:
@@ -208,9 +217,10 @@ class Average:
             self._swap()
 
     def _swap(self) -> None:
-        for i, span in enumerate(self.spans):
+        for span, value in zip(self.spans, self.values, strict=True):
             current = self.vector.theta[span].copy()
-            self.vector.theta[span], self.values[i] = self.values[i], current
+            self.vector.theta[span] = value
+            value[...] = current  # in place: a captured step knows both by their addresses
         self.vector.raised(self.spans)
 
     def named_state(self) -> Iterator[tuple[str, Array]]:

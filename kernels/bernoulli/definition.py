@@ -35,13 +35,13 @@ def softplus_and_sigmoid(z: Array) -> tuple[Array, Array]:
     return np.where(positive, z, 0) + np.log1p(t), np.where(positive, 1, t) / (1 + t)
 
 
-def loss(logits: Array, x: Array, *, out: Array | None = None) -> tuple[float, Array]:
+def loss(logits: Array, x: Array, *, out: Array | None = None) -> tuple[Any, Array]:
     """-> (total over all elements, dlogits)."""
     dtype = np.result_type(logits.dtype, x.dtype)
     out = output(out, logits.shape, dtype, like=logits)
     softplus, sigmoid = softplus_and_sigmoid(logits)
     wide = np.complex128 if dtype.kind == "c" else np.float64
-    total: Any = np.sum(softplus - x * logits, dtype=wide).item()
+    total: Any = np.sum(softplus - x * logits, dtype=wide)
     out[...] = sigmoid - x
     return total, out
 

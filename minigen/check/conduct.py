@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array
+from ..backend import Array, number, to_device
 from ..layers.vector import Place
 from ..models.model import Model
 from ..models.objective import Forwards, Objective, Terms, network_of
@@ -32,7 +32,11 @@ class Evaluation:
         """Terms, forwards, and the gradient that this call alone leaves."""
         self.model.zero_grads()
         terms, forwards = self.objective(self.model, self.batch, self.noise, **options)
-        return terms, forwards, self.model.grad.copy()
+        return {name: number(value) for name, value in terms.items()}, forwards, self.grad()
+
+    def grad(self) -> Array:
+        """The gradients as they stand, on the host."""
+        return to_device(self.model.grad, "cpu").copy()
 
     @property
     def eps(self) -> float:
@@ -158,7 +162,7 @@ def _check_options(here: Evaluation, terms: Terms, forwards: Forwards, grad: Arr
             f"{here}: a second call at the same noise gives {again}, the first gave {terms}: not all noise is in `noise`"
         )
     here.objective(here.model, here.batch, here.noise)
-    if differ(here.model.grad, 2 * grad):
+    if differ(here.grad(), 2 * grad):
         raise ProofError(
             f"{here}: after two calls the gradients are not twice those of one: gradients are added to, never replaced"
         )

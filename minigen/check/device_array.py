@@ -7,8 +7,10 @@ here, as it is either an error or a hidden wait for the device there. `x.get()` 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import ModuleType, SimpleNamespace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -105,7 +107,7 @@ def _wrapped(result: Any, out: Any = None) -> Any:
     return DeviceArray(np.asarray(result)) if isinstance(result, np.ndarray | np.generic) else result
 
 
-class _Library:
+class _Library(ModuleType):
     """What `backend.array_module` gives for a DeviceArray: NumPy's functions, with results on the device."""
 
     ndarray = DeviceArray
@@ -123,7 +125,7 @@ class _Library:
         return DeviceArray(np.array(x._held if isinstance(x, DeviceArray) else x, dtype))
 
 
-_library: Any = _Library()
+_library: Any = _Library(DEVICE)
 backend.add_library(DEVICE, DeviceArray, _library)
 
 
@@ -139,6 +141,23 @@ def running_cuda() -> Iterator[None]:
         yield
     finally:
         del _library.launch
+
+
+@contextmanager
+def standing_for_cupy() -> Iterator[None]:
+    """Within it this library is what `import cupy` gives and the device is "cuda": a run on a GPU, end to end, without one."""
+    before = sys.modules.get("cupy")
+    _library.cuda = SimpleNamespace(is_available=lambda: True)
+    sys.modules["cupy"] = _library
+    backend.add_library("cuda", DeviceArray, _library)
+    try:
+        with running_cuda():
+            yield
+    finally:
+        backend.add_library(DEVICE, DeviceArray, _library)
+        del _library.cuda, sys.modules["cupy"]
+        if before is not None:
+            sys.modules["cupy"] = before
 
 
 def _launch(source: Any, kernel: str, grid: Any, block: Any, arguments: Any, shared: int = 0) -> None:

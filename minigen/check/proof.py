@@ -20,13 +20,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..backend import Array
+from ..backend import Array, device_of, number, to_device
 from ..models.model import Model, told
 from ..models.objective import Objective, total
 from ..random import Key
 from .conduct import Evaluation, check_conduct, learning_places
 from .errors import ProofError
-from .values import cast, rms, stir
+from .values import cast, rms, stir, to
 
 COMPLEX_STEP, CENTRAL = "complex step", "central difference"
 STEP = 1e-30
@@ -130,17 +130,18 @@ class _Numeric:
 
     def loss(self, model: Model) -> Any:
         terms, _ = self.here.objective(model, self.batch, self.noise, backward=False)
-        return total(terms)
+        return number(total(terms))
 
     def check_value(self, terms: dict[str, Any], tolerance: float) -> None:
         """The twin computes the same loss: else its derivative is that of another function."""
         twin, _ = self.here.objective(self.complex, self.batch, self.noise, backward=False)
         size = sum(abs(value) for value in terms.values())
         for name, value in terms.items():
-            error = abs(complex(twin[name]).real - float(value)) / float(size)
+            seen = complex(number(twin[name])).real
+            error = abs(seen - float(value)) / float(size)
             if not (error <= tolerance):
                 raise ProofError(
-                    f"{self.here}: term {name!r} is {float(value):.6g}, but {complex(twin[name]).real:.6g} in complex numbers. "
+                    f"{self.here}: term {name!r} is {float(value):.6g}, but {seen:.6g} in complex numbers. "
                     "Something on its way is not analytic: it must branch on .real and avoid abs, norm and var"
                 )
 
@@ -149,7 +150,7 @@ class _Numeric:
         if method == COMPLEX_STEP:
             theta = self._parameter(self.complex, path)
             before = theta.copy()
-            theta += 1j * STEP * v
+            theta += 1j * STEP * to_device(v, device_of(theta))
             numeric = complex(self.loss(self.complex)).imag / STEP
             theta[...] = before
             return abs(numeric - slope) / scale
@@ -157,9 +158,10 @@ class _Numeric:
         before, best = theta.copy(), math.inf
         for part in CENTRAL_STEPS:
             h = part * max(rms(before), 1e-2)
-            theta[...] = before + h * v
+            along = to_device(h * v, device_of(theta))
+            theta[...] = before + along
             above = float(self.loss(self.real))
-            theta[...] = before - h * v
+            theta[...] = before - along
             below = float(self.loss(self.real))
             theta[...] = before
             error = abs((above - below) / (2 * h) - slope) / scale
@@ -177,9 +179,15 @@ class _Numeric:
 
 
 def check_model(
-    name: str, *, rows: int | None = None, seed: int = 0, objectives: Iterable[str] | None = None, **options: Any
+    name: str,
+    *,
+    rows: int | None = None,
+    seed: int = 0,
+    objectives: Iterable[str] | None = None,
+    device: str = "cpu",
+    **options: Any,
 ) -> list[Row]:
-    """`prove` on a model of minigen with the first rows of its built-in data.
+    """`prove` on a model of minigen with the first rows of its built-in data, on a device.
 
     It is proved at its real size, or at the one that its recipe has for the proof: every kind of layer, fewer and narrower.
     `rows` and `options` change that. Raises ValueError where there is no such model, ProofError where a gradient is wrong.
@@ -197,4 +205,5 @@ def check_model(
     model = model(split.shape, key.at("model"), np.float64, **options)
     rows = rows or proof.get("rows", 4)
     batch = next(data.Batches(split, rows, key.at("batch"), dtype=np.float64))
-    return prove(model, model.batch_of(batch), key.at("proof"), objectives=objectives)
+    model, batch = model.to(device), to(model.batch_of(batch), device)
+    return prove(model, batch, key.at("proof"), objectives=objectives)

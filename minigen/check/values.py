@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..backend import device_of, to_device
 from ..layers.params import Params
 from ..layers.tree import Tree, leaves, map_tree
 from ..layers.vector import Vector
@@ -27,7 +28,7 @@ FLOOR = 1e-3  # an error is measured against at least this: what should be zero 
 
 def rms(x: Any) -> float:
     """The root of the mean square; 0 for nothing."""
-    x = np.asarray(x)
+    x = to_device(x, "cpu")
     return math.sqrt(float((x.real**2 + x.imag**2).mean())) if x.size else 0.0
 
 
@@ -72,7 +73,8 @@ def stir(vector: Vector, key: Key) -> None:
         moved.add(place)
         value = place.of(vector.theta)
         size = 0.2 if value.ndim < 2 else 0.5 * (rms(value) or 1 / math.sqrt(math.prod(value.shape[:-1])))
-        value += (size * key.at(path).normal(value.shape, np.float64)).astype(value.real.dtype)
+        by = (size * key.at(path).normal(value.shape, np.float64)).astype(value.real.dtype)
+        value += to_device(by, device_of(value))
 
 
 def normal_like(tree: Tree, key: Key, rows: int = 0) -> Tree:
@@ -84,6 +86,19 @@ def normal_like(tree: Tree, key: Key, rows: int = 0) -> Tree:
     if not hasattr(tree, "dtype") or tree.ndim == 0:
         return key.normal((rows,), np.float64)
     return key.normal(tree.shape, np.float64) if tree.dtype.kind in "fc" else None
+
+
+def is_array(x: Any) -> bool:
+    """Whether x is an array, of whatever library."""
+    return isinstance(x, np.ndarray) or (hasattr(x, "dtype") and hasattr(x, "get"))
+
+
+def to(thing: Any, device: str) -> Any:
+    """The arrays in any nesting of tuples, on `device`."""
+    if isinstance(thing, tuple):
+        parts = [to(part, device) for part in thing]
+        return type(thing)(*parts) if hasattr(thing, "_fields") else tuple(parts)
+    return to_device(thing, device) if is_array(thing) else thing
 
 
 def is_shape(x: Any) -> bool:
@@ -105,7 +120,7 @@ def filled(x: Any, key: Key) -> Tree:
 def cast(thing: Any, dtype: DTypeLike) -> Any:
     """Float arrays in any nesting of tuples, lists, dicts and dataclasses, in another float type; networks as clones."""
     dtype = np.dtype(dtype)
-    if isinstance(thing, np.ndarray):
+    if is_array(thing):
         return thing.astype(dtype) if thing.dtype.kind == "f" and thing.dtype != dtype else thing
     if isinstance(thing, tuple):
         parts = [cast(part, dtype) for part in thing]
@@ -134,7 +149,8 @@ def snapshot(thing: Any, name: str = "") -> dict[str, Any]:
 
 def _snap(thing: Any, path: str, seen: dict[str, Any], open_: set[int]) -> None:
     parts: Mapping[Any, Any] | None = None
-    if isinstance(thing, np.ndarray):
+    if is_array(thing):
+        thing = to_device(thing, "cpu")
         seen[path] = (thing.shape, thing.dtype.str, thing.tobytes())
     elif isinstance(thing, tuple) and hasattr(thing, "_asdict"):
         parts = thing._asdict()

@@ -42,6 +42,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")
 DataName = Annotated[str | None, typer.Option("--data", help="A data set (minigen data lists them), folder:PATH or text:PATH.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the data's files lie. [default: $MINIGEN_DATA]")]
 
+Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
+
 
 def _version(wanted: bool) -> None:
     if wanted:

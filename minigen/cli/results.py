@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .app import DataDir, app
+from .app import DataDir, Device, app
 
 
 @app.command()
@@ -18,6 +18,7 @@ def reproduce(
     minutes: Annotated[float | None, typer.Option(help="Stop after so long; the same command goes on.")] = None,
     now: Annotated[bool, typer.Option("--now", help="Judge every run as it stands.")] = False,
     data_dir: DataDir = None,
+    device: Device = "cpu",
 ) -> None:
     """Train a model by its recipe, judge it by its protocol, and write the figure beside the published one.
 
@@ -38,7 +39,7 @@ def reproduce(
         ]
         print(columns([header, *table]))
         return
-    running.reproduce(name, budget=budget, seeds=seeds, data_dir=data_dir, minutes=minutes, now=now)
+    running.reproduce(name, budget=budget, seeds=seeds, data_dir=data_dir, minutes=minutes, now=now, device=device)
 
 
 @app.command()

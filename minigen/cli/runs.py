@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .app import AsJson, DataDir, DataName, app
+from .app import AsJson, DataDir, DataName, Device, app
 
 
 @app.command()
@@ -42,6 +42,7 @@ def train(
     minigen train vae --data folder:photos --set data.size=32
     minigen train vae --resume
     minigen train vae --resume --steps 8000        go further
+    minigen train vae --resume --device cuda       go on on the other device
     """
     from ..training import Run
     from ..training.report import closing, summary
@@ -78,6 +79,7 @@ def sample(
         typer.Option("--set", metavar="KEY=VALUE", help="temperature of flows and sequences; sampler, jumps, eta, guidance."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The file, a PNG, WAV or TXT. [default: in the folder of the run]")] = None,
+    device: Device = "cpu",
 ) -> None:
     """Draw samples from a trained model: a picture, a sound with its spectrogram, or a text.
 
@@ -90,7 +92,7 @@ def sample(
     """
     from ..training.catalogue import draw_samples
 
-    print(draw_samples(path, n, seed, out, length, classes=classes, told=settings or []))
+    print(draw_samples(path, n, seed, out, length, classes=classes, told=settings or [], device=device))
 
 
 @app.command("eval")
@@ -98,6 +100,7 @@ def evaluate(
     path: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, or a checkpoint.")],
     data: DataName = None,
     data_dir: DataDir = None,
+    device: Device = "cpu",
     as_json: AsJson = False,
 ) -> None:
     """Evaluate a trained model on the whole test split.
@@ -109,7 +112,7 @@ def evaluate(
     from ..training.catalogue import evaluate_run
     from ..training.report import figures_table
 
-    found = evaluate_run(path, data, data_dir)
+    found = evaluate_run(path, data, data_dir, device)
     if as_json:
         print(json.dumps(found.as_json(), indent=2))
     else:

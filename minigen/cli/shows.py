@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from .app import AsJson, DataDir, app
+from .app import AsJson, DataDir, Device, app
 
 
 @app.command("list")
@@ -35,6 +35,7 @@ def list_models(as_json: AsJson = False) -> None:
 @app.command()
 def check(
     models: Annotated[list[str] | None, typer.Argument(metavar="MODEL...", help="Models to prove. [default: all]")] = None,
+    device: Device = "cpu",
     as_json: AsJson = False,
 ) -> None:
     """Prove the gradients of models: by the complex step, and by central differences as a second opinion.
@@ -44,12 +45,14 @@ def check(
 
     \b
     minigen check vae
+    minigen check --device cuda                    every model, on arrays of CuPy
     """
     from ..check import ProofError, Row, check_model
     from ..models import names
     from ..training.report import proof_table
-    from ..training.setup import find_model
+    from ..training.setup import check_device, find_model
 
+    check_device(device)
     wanted = models or names()
     for name in wanted:
         find_model(name)
@@ -58,7 +61,7 @@ def check(
     for name in wanted:
         wrong = None
         try:
-            rows = check_model(name)
+            rows = check_model(name, device=device)
         except ProofError as error:
             rows, wrong, failed = error.rows, error, True
         everything += rows

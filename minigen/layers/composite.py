@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import number
 from ..random import Key
 from .layer import Cache, Layer
 from .params import Params
@@ -161,7 +162,7 @@ def watch() -> Iterator[None]:
 
 
 def _check_finite(layer: Layer, y: Tree) -> None:
-    if not all(np.isfinite(leaf).all() for leaf in leaves(y)):
+    if not all(number(np.isfinite(leaf).all()) for leaf in leaves(y)):
         raise NotFiniteError(layer)
 
 

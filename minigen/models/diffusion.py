@@ -233,6 +233,6 @@ class Diffusion(Model):
             x = key.at("noise").normal((n, 2), like=self.theta)
             steps = [Step(self.schedule.T, x, x), *self.walk(x, key.at("walk"))]
             shown = [steps[i] for i in np.linspace(0, len(steps) - 1, panels).round().astype(int)]
-            extent = 1.15 * float(np.quantile(np.abs(shown[-1].x), 0.999))
+            extent = 1.15 * float(np.quantile(np.abs(to_device(shown[-1].x, "cpu")), 0.999))
             drawn = [field_panel(partial(self.score, t=max(1, s.t)), s.x, extent, f"t = {s.t}") for s in shown]
         return np.stack(drawn)[None]

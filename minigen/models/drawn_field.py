@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, to_device
+from ..backend import Array, device_of, to_device
 
 ARROWS = 17  # on a side
 INK, CLOUD = "#b03a2e", "Blues"
@@ -22,13 +22,14 @@ def draw_field(axes: Any, field: Callable[[Array], Array], points: Array, extent
     The square is [-extent, extent]^2. The longest arrows but a few reach from one place of the grid to the next; outside of
     the points, where no field was ever learned, arrows are faint.
     """
+    device = device_of(points)
     points = to_device(points, "cpu")
     across = (-extent, extent)
     counts, _, _ = np.histogram2d(points[:, 0], points[:, 1], bins=90, range=(across, across))
     axes.imshow(np.sqrt(counts.T), origin="lower", extent=across * 2, cmap=CLOUD, interpolation="bilinear", vmin=0)
     step = 2 * extent / arrows
     places = np.stack(np.meshgrid(*(np.arange(arrows) * step - extent + step / 2,) * 2), 2).reshape(-1, 2)  # (arrows^2, 2)
-    v = to_device(field(places.astype(points.dtype)), "cpu")
+    v = to_device(field(to_device(places.astype(points.dtype), device)), "cpu")
     length = np.sqrt((v**2).sum(1))
     near = _nearby(counts, places, extent)
     longest = np.quantile(length[near] if near.any() else length, 0.95) or 1.0

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .. import optim
-from ..backend import Array, Shape
+from ..backend import Array, Shape, device_of, to_device
 from ..layers.composite import Sequential
 from ..layers.conv2d import Conv2d
 from ..layers.elementwise import SiLU
@@ -36,7 +36,7 @@ from .contrast import Contrast, Negatives
 from .langevin import langevin
 from .model import Model, Recipe
 from .objective import Forwards, Terms
-from .partition import OfParameters, grid, log_z_on_square
+from .partition import OfParameters, grid, log_z_on_square, on_host
 
 LIMIT = 0.1  # of the gradient's norm
 POINTS: dict[str, Any] = {
@@ -168,10 +168,9 @@ class EBM(Model):
     def negatives(self, batch: Array, key: Key, forwards: Forwards | None = None) -> Negatives:
         """As many chains as rows, from the buffer or from noise, some steps on; and the noise that is added to the data."""
         replay = self.state["replay"]
-        slots = key.at("slots").permutation(len(replay))[: len(batch)]
-        anew = key.at("anew").uniform(len(slots)) < self.fresh
-        start = replay[slots]
-        start[anew] = self.uniform(len(slots), key.at("fresh"))[anew]
+        slots = to_device(key.at("slots").permutation(len(replay))[: len(batch)], device_of(replay))
+        anew = key.at("anew").uniform((len(slots), *[1] * len(self.shape)), np.float32, like=replay) < self.fresh
+        start = np.where(anew, self.uniform(len(slots), key.at("fresh")), replay[slots])
         samples = langevin(self.energy, start, key.at("langevin"), **self.dynamics)  # type: ignore[arg-type]
         jitter = self.data_noise * key.at("jitter").normal(batch.shape, like=batch) if self.data_noise else None
         return Negatives(samples, slots, jitter)
@@ -202,7 +201,7 @@ class EBM(Model):
 
     def log_z(self) -> float:
         """log of the integral of e^-E over the square, nats: of points alone."""
-        return self._log_z(self.theta, lambda: log_z_on_square(self.energy, self.bound, self.dtype))
+        return self._log_z(self.theta, lambda: log_z_on_square(on_host(self.energy), self.bound, self.dtype))
 
     def log_prob(self, x: Array) -> Array:
         """log p(x) = -E(x) - log Z, nats, (N,): of points alone, inside the square."""
@@ -226,7 +225,8 @@ class EBM(Model):
 
     def energy_map(self, side: int = 240) -> Array:
         """e^(min E - E) on the square, (side, side), y upwards: 1 where the density is highest. Of points alone."""
-        E = self.energy.forward(grid(self.bound, side, self.dtype))[0].reshape(side, side)[::-1]
+        at = to_device(grid(self.bound, side, self.dtype), device_of(self.theta))
+        E = to_device(self.energy.forward(at)[0], "cpu").reshape(side, side)[::-1]
         return np.exp(E.min() - E)
 
     def pictures(self, batch: Any, key: Key) -> dict[str, Array]:

@@ -37,7 +37,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .. import optim
-from ..backend import Array, Shape
+from ..backend import Array, Shape, to_device, zeros
 from ..layers.layer import Layer
 from ..losses import mse
 from ..losses.likelihood import LOG_2PI
@@ -189,7 +189,7 @@ class FlowMatching(Model):
 
     def velocity(self, x: Array, t: float) -> Array:
         """v(x, t), (n, *shape), at one time, with the parameters as they are."""
-        v: Array = self.field.forward((x, np.full(len(x), self.clock * t, x.dtype)))[0]
+        v: Array = self.field.forward((x, zeros(len(x), x.dtype, like=x) + self.clock * t))[0]
         return v
 
     def flow(self, x: Array, start: float, end: float, name: str | None = None, steps: int | None = None) -> Array:
@@ -222,17 +222,17 @@ class FlowMatching(Model):
 
         def rate(state: tuple[Array, Array], t: float) -> tuple[Array, Array]:
             x, _ = state
-            v, cache = self.field.forward((x, at := np.full(len(x), t, x.dtype)))
+            v, cache = self.field.forward((x, at := zeros(len(x), x.dtype, like=x) + t))
             return v, self._divergence(x, at, cache)
 
         with self.averaged():
-            x0, change = heun(rate, (x, np.zeros(len(x), x.dtype)), grid(1, 0, steps))
+            x0, change = heun(rate, (x, zeros(len(x), x.dtype, like=x)), grid(1, 0, steps))
         # `change` is the integral of div v from 1 to 0, minus that from 0 to 1.
         return -0.5 * ((x0**2).sum(1) + x.shape[1] * LOG_2PI) + change
 
     def _divergence(self, x: Array, t: Array, cache: Any) -> Array:
         """sum_i dv_i/dx_i, (n,): the i-th jvp moves the i-th coordinate and reads off how far the i-th velocity moves."""
-        total, still = np.zeros(len(x), x.dtype), np.zeros_like(t)
+        total, still = zeros(len(x), x.dtype, like=x), np.zeros_like(t)
         for i in range(x.shape[1]):
             along = np.zeros_like(x)
             along[:, i] = 1
@@ -258,7 +258,7 @@ class FlowMatching(Model):
                 if t > 0:
                     x = self.flow(x, t - 0.25, t, steps=5)
                 panels.append((t, x))
-            extent = 1.15 * float(np.quantile(np.abs(panels[-1][1]), 0.999))
+            extent = 1.15 * float(np.quantile(np.abs(to_device(panels[-1][1], "cpu")), 0.999))
             with self.averaged():
                 drawn = [field_panel(partial(self.velocity, t=t), x, extent, f"t = {t:g}") for t, x in panels]
             pictures["field"] = np.stack(drawn)[None]  # (1, 5, S, S, 3)

@@ -24,7 +24,8 @@ def labelled(batch: Any, name: str, classes: int) -> Labelled:
     labels = batch.labels
     if labels is None:
         raise ValueError(f"{name} learns from labels, and these rows have none: choose data that has them, such as glyphs")
-    if labels.size and not (labels.min() >= 0 and labels.max() < classes):
+    # On a GPU the check would wait for the device.
+    if device_of(labels) == "cpu" and labels.size and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError(
             f"{name} was made for classes 0 .. {classes - 1}, and a label here is "
             f"{labels.min() if labels.min() < 0 else labels.max()}: its option `classes` must be larger than every label"

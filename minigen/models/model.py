@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..backend import Array, empty, real_dtype, to_device
+from ..backend import Array, device_of, empty, real_dtype, to_device
 from ..layers.layer import Layer
 from ..layers.vector import Vector, check_disjoint
 from ..optim import Average, Optimizer
@@ -174,7 +174,8 @@ class Model:
         twin = copy.copy(self)
         twin._hold(copy.deepcopy(self.nets))  # one call: parts that are shared stay shared
         twin.vector = Vector(twin.nets, None, dtype, like=like)
-        real = real_dtype(dtype)
-        twin.state = {n: v.astype(real) if v.dtype.kind == "f" else v.copy() for n, v in self.state.items()}
+        real, device = real_dtype(dtype), device_of(like)
+        state = {n: v.astype(real) if v.dtype.kind == "f" else v.copy() for n, v in self.state.items()}
+        twin.state = {n: to_device(v, device) for n, v in state.items()}
         twin.optimizers, twin.averages = {}, {}
         return twin

@@ -28,18 +28,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..backend import Array
+from ..backend import Array, device_of, empty, to_device
 from ..kernels.matmul import matmul
 from ..layers.elementwise import sigmoid, softplus
 from ..layers.free_energy import FreeEnergy
 from ..layers.layer import Layer
 from ..random import Key
 
+Energy = TypeVar("Energy", bound=Layer)
 EXACT_UNITS = 20  # of the smaller layer: 2^20 states are about ten seconds
 BLOCK = 1 << 12  # states in memory together
 
@@ -48,6 +49,12 @@ class LogZ(NamedTuple):
     value: float  # nats
     error: float  # its standard error by the delta method, nats; 0 where it is exact
     log_weights: Array | None = None  # (N,): log w of each chain
+
+
+def on_host(energy: Energy) -> Energy:
+    """The energy where its states are counted: on the CPU, in a copy if it lies on a GPU."""
+    first = next(array for _, array in energy.named())
+    return energy if device_of(first) == "cpu" else energy.clone(like=empty(0, first.dtype))
 
 
 def is_small(energy: FreeEnergy) -> bool:
@@ -122,6 +129,7 @@ class OfParameters:
 
     def __call__(self, theta: Array, compute: Callable[[], Any]) -> Any:
         """compute(), or what it gave for these parameters the last time."""
+        theta = to_device(theta, "cpu")
         if self._theta is None or not np.array_equal(self._theta, theta):
             self._value, self._theta = compute(), theta.copy()
         return self._value

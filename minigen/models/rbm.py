@@ -35,7 +35,7 @@ from ..random import Key
 from .contrast import Contrast, Negatives
 from .model import Model, Recipe
 from .objective import Forwards, Terms
-from .partition import LogZ, OfParameters, ais, exact_log_z, is_small
+from .partition import LogZ, OfParameters, ais, exact_log_z, is_small, on_host
 
 SLIDE = 0.01  # of the running means, a step
 SHOWN_FILTERS = 64
@@ -155,9 +155,11 @@ class RBM(Model):
         """log Z in nats and its standard error: enumerated where a layer is small, else by annealed importance sampling."""
 
         def compute() -> LogZ:
-            if is_small(self.energy):
-                return LogZ(exact_log_z(self.energy), 0.0)
-            return ais(self.energy, self.state["visible_mean"], chains=AIS_CHAINS, steps=AIS_STEPS, key=key.at("ais"))
+            energy = on_host(self.energy)
+            if is_small(energy):
+                return LogZ(exact_log_z(energy), 0.0)
+            mean = to_device(self.state["visible_mean"], "cpu")
+            return ais(energy, mean, chains=AIS_CHAINS, steps=AIS_STEPS, key=key.at("ais"))
 
         found: LogZ = self._log_z(self.theta, compute)
         return found

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..backend import Array, Shape
+from ..backend import Array, Shape, device_of, number, to_device
 from ..layers.bijection import Chain
 from ..layers.composite import Sequential
 from ..layers.coupling import Affine, Coupling, Transform
@@ -114,9 +114,9 @@ class RealNVP(NormalizingFlow):
 
     def density_map(self, points: Array, side: int = 200) -> Array:
         """p on a square around the points: a grid of one image, white where p is 0. y points upwards."""
-        reach = 1.1 * float(np.abs(points).max()) if len(points) else 1.0
+        reach = 1.1 * number(np.abs(points).max()) if len(points) else 1.0
         line = np.linspace(-reach, reach, side, dtype=self.dtype)
         x = np.stack(np.meshgrid(line, line[::-1]), -1).reshape(-1, 2)
-        p = np.exp(self.log_prob(x))
+        p = np.exp(to_device(self.log_prob(to_device(x, device_of(self.theta))), "cpu"))
         image: Array = 1 - np.sqrt(np.minimum(p / np.quantile(p, 0.99), 1))
         return image.reshape(1, 1, side, side, 1)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array
+from ..backend import Array, device_of, to_device
 
 REACH = 2.0  # how far a traversal goes, in standard deviations of the prior
 
@@ -27,8 +27,9 @@ def traverse(model: Any, x: Array, latents: Array, values: Array) -> Array:
     """Image x (*shape) with each of `latents` (M,) in turn set to each of `values` (T,): (M, T, *shape)."""
     mu = model.encode(x[None])[0]  # (1, L)
     z = np.broadcast_to(mu, (len(latents), len(values), mu.shape[1])).copy()  # (M, T, L)
-    for row, j in zip(z, latents, strict=True):
-        row[:, int(j)] = values
+    there = to_device(np.asarray(values, mu.dtype), device_of(mu))
+    for m, j in enumerate(to_device(latents, "cpu")):
+        z[m, :, int(j)] = there
     images: Array = model.decode(z.reshape(-1, z.shape[-1]))
     return images.reshape(*z.shape[:2], *images.shape[1:])
 

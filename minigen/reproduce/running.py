@@ -8,6 +8,7 @@ docs/results/NAME.png                        its last samples
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import platform
@@ -26,7 +27,7 @@ from ..training import log, setup
 from ..training.errors import RunError
 from ..training.files import make_folder, write_atomic
 from ..training.ruler import ruler
-from ..training.run import Run
+from ..training.run import Run, load_model
 from .recipes import RECIPES
 from .reproduction import BUDGETS, Judged, Reproduction
 
@@ -61,13 +62,15 @@ def reproduce(
     data_dir: Path | None = None,
     minutes: float | None = None,
     now: bool = False,
+    device: str = "cpu",
     place: Place = HERE,
     say: Say = print,
 ) -> dict[str, Any] | None:
     """Trains and judges `name` with seeds 0 .. seeds - 1; returns what stands in the result file, None if the time was over.
 
     A call that was stopped, or whose `minutes` were over, goes on when it is made again. `now` judges every run as it stands:
-    the figure is quoted with the updates that it got. Raises RunError, DataError.
+    the figure is quoted with the updates that it got. `device` is where it is trained; it is judged on the CPU. Raises
+    RunError, DataError.
     """
     if budget not in BUDGETS:
         raise RunError(f"unknown budget {budget!r}: there are {', '.join(BUDGETS)}")
@@ -77,7 +80,7 @@ def reproduce(
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
     for seed in range(seeds):
         folder = place.runs / f"{name}-{budget}-seed{seed}"
-        found = _judged(name, recipe, budget, seed, folder, data_dir, deadline, now, place, say)
+        found = _judged(name, recipe, budget, seed, folder, data_dir, deadline, now, device, place, say)
         if found is None:
             return None
         judged.append(found)
@@ -100,13 +103,17 @@ def _judged(
     data_dir: Path | None,
     deadline: float | None,
     now: bool,
+    device: str,
     place: Place,
     say: Say,
 ) -> dict[str, Any] | None:
     """The record of one seed: from its file, if the run has not moved since; None where the time is over."""
-    wanted = recipe.settings(budget, seed, data_dir)
+    wanted = {**recipe.settings(budget, seed, data_dir), "device": device}
     begun = (folder / "config.json").exists()
-    run = Run.resume(folder, data_dir=data_dir) if begun else Run.create(recipe.model, out=folder, **wanted)
+    if begun:
+        run = Run.resume(folder, data_dir=data_dir, device=device)
+    else:
+        run = Run.create(recipe.model, out=folder, **wanted)
     if not run.finished and not (now and run.step):
         say(f"{name}, {budget}, seed {seed}: step {run.step:,} of {run.settings.steps:,} in {folder}")
         left = None if deadline is None else max(0.0, (deadline - time.monotonic()) / 60)
@@ -125,11 +132,12 @@ def _judged(
     spaces: list[FeatureSpace] = []
 
     def space() -> FeatureSpace:
-        spaces.append(_ruler(budget, data_dir, place))
+        spaces.append(_ruler(budget, data_dir, device, place))
         return spaces[0]
 
-    untrained = lambda: setup.build(type(run.model), run.settings, train.shape)
-    judge = Judged(run.model, train, test, Key(seed).at("reproduce"), budget, untrained, space)
+    model = run.model if device == "cpu" else load_model(folder, type(run.model)).model
+    untrained = lambda: setup.build(type(model), dataclasses.replace(run.settings, device="cpu"), train.shape)
+    judge = Judged(model, train, test, Key(seed).at("reproduce"), budget, untrained, space)
     figures = recipe.measure(judge)
     record = {
         "seed": seed,
@@ -151,10 +159,10 @@ def _curve(lines: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
     return {"figure": name, "updates": list(points), "values": list(points.values())} if points else None
 
 
-def _ruler(budget: str, data_dir: Path | None, place: Place) -> FeatureSpace:
+def _ruler(budget: str, data_dir: Path | None, device: str, place: Place) -> FeatureSpace:
     """The classifier of this budget: the run that `minigen reproduce classifier` makes too, trained if it is not there."""
     recipe = find("classifier")
-    settings = recipe.settings(budget, 0, data_dir)
+    settings = {**recipe.settings(budget, 0, data_dir), "device": device}
     return ruler(settings.pop("data"), out=place.runs / f"classifier-{budget}-seed0", **settings)
 
 

@@ -52,13 +52,14 @@ def draw_samples(
     *,
     classes: str | None = None,
     told: Iterable[str] = (),
+    device: str = "cpu",
 ) -> str:
     """Writes `n` samples of the trained model at `path`, a block of them by default; returns lines that say where, and texts.
 
     `length` is that of sequences, the length of the training rows by default. `classes`, "3" or "3,5", asks for these, each as
     often; `told` are KEY=VALUE of what the model's `draws` names: a temperature, a sampler.
     """
-    model, settings, step, _ = load_model(path)
+    model, settings, step, _ = load_model(path, device=device)
     n = model.block if n is None else n
     if length is not None and not model.traits:
         raise RunError(f"{settings.model} does not draw sequences: leave --length out")
@@ -127,9 +128,9 @@ class Evaluated(NamedTuple):
         return {**fields, "figures": figures}
 
 
-def evaluate_run(path: Path, data: str | None, data_dir: Path | None) -> Evaluated:
+def evaluate_run(path: Path, data: str | None, data_dir: Path | None, device: str = "cpu") -> Evaluated:
     """The figures of the trained model at `path` over the test split of its data, or of other data of the same shape."""
-    model, settings, step, shape = load_model(path)
+    model, settings, step, shape = load_model(path, device=device)
     options = settings.data_options if data is None or data == settings.data else {}
     if data_dir is None and path.is_dir() and (data is None or data == settings.data):
         data_dir = read_config(path).get("data_dir")
@@ -139,7 +140,7 @@ def evaluate_run(path: Path, data: str | None, data_dir: Path | None) -> Evaluat
         raise RunError(f"{path} is for {setup.said(model.traits)}, and {test.name} has {setup.said(test.traits)}")
     if test.shape != shape:
         raise RunError(f"{path} was trained on rows of shape {shape}, and those of {test.name} have shape {test.shape}")
-    figures = evaluate(model, test, np.arange(len(test)), Key(settings.seed).at("evaluation"))
+    figures = evaluate(model, test, np.arange(len(test)), Key(settings.seed).at("evaluation"), device=device)
     return Evaluated(settings.model, test.name, step, model.unit, figures)
 
 

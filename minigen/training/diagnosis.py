@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array
+from ..backend import Array, number
 from ..layers.composite import NotFiniteError, watch
 from ..layers.layer import Layer
 from ..layers.tree import leaves
@@ -26,7 +26,7 @@ def explain(model: Model, batch: Any, key: Key, terms: Mapping[str, float], befo
     gradients = model.vector.views(model.grad.copy())
     model.theta[...] = before
     model.vector.raised([slice(0, len(model.theta))])
-    if not all(np.isfinite(leaf).all() for leaf in leaves(batch) if leaf.dtype.kind in "fc"):
+    if not all(number(np.isfinite(leaf).all()) for leaf in leaves(batch) if leaf.dtype.kind in "fc"):
         return f"{', '.join(bad)}, because the batch holds a value that is not finite"
     found = [place for objective in model.objectives if (place := _first_bad(model, objective, batch, key))]
     broken = not_finite(model.vector.views(model.theta))
@@ -56,7 +56,7 @@ def _first_bad(model: Model, objective: Any, batch: Any, key: Key) -> str | None
 
     if (layer := first_bad_layer(model, compute)) is not None:
         return f"objective {objective.name!r}: {layer}"
-    bad = [name for name, value in terms.items() if not np.isfinite(value)]
+    bad = [name for name, value in terms.items() if not np.isfinite(number(value))]
     return f"objective {objective.name!r}: every layer's output is finite, the loss's term {bad[0]!r} is not" if bad else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from ..backend import Array, to_device
+from ..backend import Array, number, to_device
 from ..data import Batch, Dataset
 from ..models.model import Model
 from ..random import Key
@@ -37,7 +37,7 @@ def evaluate(model: Model, data: Dataset, rows: Array, key: Key, *, device: str 
     for i, start in enumerate(range(0, N, ROWS)):
         batch = batch_of(data, rows[start : start + ROWS], device)
         for name, value in model.evaluate(model.batch_of(batch), key.at("batch", i)).items():
-            means.setdefault(name, []).append(float(value))
+            means.setdefault(name, []).append(float(number(value)))
         sizes.append(len(batch.indices))
     values = {name: math.fsum(n * m for n, m in zip(sizes, ms, strict=True)) / N for name, ms in means.items()}
     errors: dict[str, float | None] = {}

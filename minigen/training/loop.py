@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, empty_like, workspace
+from ..backend import Array, empty_like, number, workspace
 from ..metrics.health import health, verdict
 from . import log
 from .curves import draw_curves
@@ -94,7 +94,7 @@ class _Loop:
         batch = model.batch_of(next(run.batches))
         key = run.key.at("step", run.step)
         self.before[...] = model.theta
-        terms = {name: float(value) for name, value in model.step(batch, key).items()}
+        terms = {name: float(number(value)) for name, value in model.step(batch, key).items()}
         if not all(map(math.isfinite, terms.values())):
             raise self._not_finite(f"in step {run.step + 1}", explain(model, batch, key, terms, self.before))
         run.step += 1

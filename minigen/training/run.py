@@ -72,6 +72,7 @@ class Run:
             raise RunError("give --steps or --epochs, not both")
         recipe, data_name = model_class.recipe, data if data is None or isinstance(data, str) else data[0].name
         settings = from_recipe(name, recipe, {**given, "data": data_name})
+        setup.check_device(settings.device)
         folder = Path(out) if out is not None else default_folder(name, settings.data)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise RunError(f"{folder} exists already: go on with it by --resume, or choose another folder with --out")
@@ -96,22 +97,26 @@ class Run:
         data_dir: str | Path | None = None,
         steps: int | None = None,
         epochs: float | None = None,
+        device: str | None = None,
         **asked: Any,
     ) -> Run:
         """The run in `folder`, at its last checkpoint.
 
         It keeps its settings: asking for others is refused with the difference, but for `steps`, which may grow where the
-        learning rates do not depend on them. A model or data that have no name must be given again.
+        learning rates do not depend on them, and `device`: a run that was begun on one goes on on the other. A model or data
+        that have no name must be given again.
         """
         folder = Path(folder)
         config = read_config(folder)
         configured = settings_of(config)
         saved = checkpoint.load(folder / checkpoint.NAME) if (folder / checkpoint.NAME).exists() else None
-        settings = settings_of(saved.numbers["settings"]) if saved else configured
+        before = settings_of(saved.numbers["settings"]) if saved else configured
+        settings = dataclasses.replace(before, device=configured.device if device is None else device)
+        setup.check_device(settings.device)
 
         name, model_class = _named(model if model is not None else settings.model)
         data_name = data if data is None or isinstance(data, str) else data[0].name
-        edited = {key: value for key, value in configured.as_json().items() if key != "steps"}
+        edited = {key: value for key, value in configured.as_json().items() if key not in ("steps", "device")}
         for wanted in (edited, {**asked, "model": name, "data": data_name}):
             if lines := differences(settings, wanted):
                 raise RunError(
@@ -136,6 +141,8 @@ class Run:
             run.notes.append(f"the run goes on to {steps} steps ({configured.steps} before): its learning rates stay the same")
         if (threads := setup.thread_count()) != config["threads"]:
             run.notes.append(f"{threads} threads now, {config['threads']} before: the same to rounding, not bit for bit")
+        if settings.device != before.device:
+            run.notes.append(f"on {settings.device} now, on {before.device} before: the same to rounding, not bit for bit")
         run._restore(saved)
         run._write_config(data_dir, threads=config["threads"])
         return run
@@ -232,7 +239,7 @@ def settings_of(values: Mapping[str, Any]) -> Settings:
 
 
 class Trained(NamedTuple):
-    """A model from a checkpoint, on the CPU."""
+    """A model from a checkpoint."""
 
     model: Model
     settings: Settings
@@ -240,8 +247,12 @@ class Trained(NamedTuple):
     shape: Shape  # of the rows it was trained on
 
 
-def load_model(path: str | Path, model: type[Model] | None = None) -> Trained:
-    """The trained model of a run folder, or of a checkpoint alone. `model` is the class, where it is not one of minigen's."""
+def load_model(path: str | Path, model: type[Model] | None = None, *, device: str = "cpu") -> Trained:
+    """The trained model of a run folder, or of a checkpoint alone, on `device`, wherever it was trained.
+
+    `model` is the class, where it is not one of minigen's.
+    """
+    setup.check_device(device)
     path = Path(path)
     if path.is_dir():
         if not (path / checkpoint.NAME).exists():
@@ -249,7 +260,7 @@ def load_model(path: str | Path, model: type[Model] | None = None) -> Trained:
             raise CheckpointError(f"{path} has no checkpoint yet: train it first")
         path = path / checkpoint.NAME
     saved = checkpoint.load(path)
-    settings = dataclasses.replace(settings_of(saved.numbers["settings"]), device="cpu")
+    settings = dataclasses.replace(settings_of(saved.numbers["settings"]), device=device)
     shape = tuple(saved.numbers["shape"])
     built = setup.build(model or setup.find_model(settings.model), settings, shape)
     put_back(built, saved.arrays, saved.numbers["counts"])

@@ -12,6 +12,7 @@ from typing import Any
 from ..models.model import Recipe
 from .errors import RunError
 
+DEVICES = ("cpu", "cuda")
 LINES, EVALUATIONS = 200, 20  # of a log, over the whole run
 _YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
@@ -40,8 +41,8 @@ class Settings:
             raise RunError(f"rate is {self.rate:g}: the learning rate must be a positive number")
         if not 0 <= self.seed < 1 << 64:
             raise RunError(f"seed is {self.seed}: it must lie in 0 .. 2^64 - 1")
-        if self.device not in ("cpu", "cuda"):
-            raise RunError(f"unknown device {self.device!r}: choose cpu or cuda")
+        if self.device not in DEVICES:
+            raise RunError(f"unknown device {self.device!r}: choose {' or '.join(DEVICES)}")
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; `Settings(**settings.as_json())` is equal to `settings`."""

@@ -21,7 +21,7 @@ from ..data.sequences import TRAITS
 from ..models.model import Model, told
 from ..random import Key
 from .errors import RunError
-from .settings import Settings, check_option, shown
+from .settings import DEVICES, Settings, check_option, shown
 
 
 class Splits(NamedTuple):
@@ -40,6 +40,17 @@ class Splits(NamedTuple):
             if split.labels is not None:
                 sha.update(np.ascontiguousarray(split.labels).view(np.uint8).data)
         return sha.hexdigest()
+
+
+def check_device(device: str) -> None:
+    """RunError where this device is unknown, or cannot be had here: before data are read or anything is written."""
+    if device not in DEVICES:
+        raise RunError(f"unknown device {device!r}: choose {' or '.join(DEVICES)}")
+    if device == "cuda":
+        try:
+            cupy()
+        except RuntimeError as error:
+            raise RunError(str(error)) from error
 
 
 def find_model(name: str) -> type[Model]:
@@ -114,18 +125,14 @@ def build(cls: type[Model], settings: Settings, shape: Shape) -> Model:
     """The model of a run at its first values, on its device, with its optimisers; RunError on a wrong option or shape."""
     for key in settings.options:
         check_option(key, cls.recipe, settings.model)
-    if settings.device == "cuda":
-        try:
-            cupy()
-        except RuntimeError as error:
-            raise RunError(str(error)) from error
+    check_device(settings.device)
     make: Any = cls
     try:
         model: Model = make(shape, Key(settings.seed).at("model"), **settings.options)
     except ValueError as error:
         raise RunError(f"{settings.model} cannot be made for rows of shape {shape}: {error}") from error
-    if settings.device == "cuda":
-        model = model.to("cuda")
+    if settings.device != "cpu":
+        model = model.to(settings.device)
     model.start(settings.rate, settings.steps)
     return model
 

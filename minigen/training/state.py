@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, device_of, to_device
+from ..backend import Array, device_of, number, to_device
 from ..layers.params import Params
 from ..models.model import Model
 from .errors import CheckpointError
@@ -71,7 +71,7 @@ def put_back(model: Model, arrays: Mapping[str, Array], numbers: Mapping[str, in
 
 def not_finite(arrays: Mapping[str, Array]) -> str | None:
     """The name of the first array that holds a NaN or an infinity."""
-    return next((name for name, a in arrays.items() if a.dtype.kind in "fc" and not bool(np.isfinite(a).all())), None)
+    return next((name for name, a in arrays.items() if a.dtype.kind in "fc" and not number(np.isfinite(a).all())), None)
 
 
 def _nodes(model: Model) -> Iterator[tuple[str, Params]]:

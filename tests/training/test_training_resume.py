@@ -152,7 +152,6 @@ def test_a_finished_run_has_nothing_to_do(make):
         ({"options": {"latents": 4}}, "latents: 3 in the run, 4 asked for"),
         ({"data": "glyphs_letters"}, "data: glyphs in the run, glyphs_letters asked for"),
         ({"model": "conv_vae"}, "model: vae in the run, conv_vae asked for"),
-        ({"device": "cuda"}, "device: cpu in the run, cuda asked for"),
     ],
 )
 def test_other_settings_are_refused_with_the_difference(make, asked, message):
