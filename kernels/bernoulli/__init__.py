@@ -18,8 +18,9 @@ LADDER = Ladder(__name__, numba="one_pass", numba_from=1 << 12)  # work: element
 def loss(logits: Array, x: Array, *, out: Array | None = None) -> tuple[Any, Array]:
     """-> (total, dlogits): the sum over all elements of -log p(x | logits), in nats, and its gradient sigmoid(logits) - x.
 
-    Shapes: logits, x and dlogits (in `out` if given) any one shape. x in [0, 1]. The total is a number summed in float64, on a GPU
-    an array of no axes; it is complex where logits or x are. Raises ValueError on shapes that differ, TypeError on mixed precisions.
+    Shapes: logits, x and dlogits (in `out` if given) any one shape. x in [0, 1]. The total is a number summed in float64, on a
+    GPU an array of no axes; it is complex where logits or x are. Raises ValueError on shapes that differ, TypeError on mixed
+    precisions.
     """
     arguments.check_equal_shapes("bernoulli", logits=logits, x=x)
     dtype = arguments.same_kind("bernoulli", logits=logits, x=x)

@@ -110,10 +110,7 @@ def _judged(
     """The record of one seed: from its file, if the run has not moved since; None where the time is over."""
     wanted = {**recipe.settings(budget, seed, data_dir), "device": device}
     begun = (folder / "config.json").exists()
-    if begun:
-        run = Run.resume(folder, data_dir=data_dir, device=device)
-    else:
-        run = Run.create(recipe.model, out=folder, **wanted)
+    run = Run.resume(folder, data_dir=data_dir, device=device) if begun else Run.create(recipe.model, out=folder, **wanted)
     if not run.finished and not (now and run.step):
         say(f"{name}, {budget}, seed {seed}: step {run.step:,} of {run.settings.steps:,} in {folder}")
         left = None if deadline is None else max(0.0, (deadline - time.monotonic()) / 60)
