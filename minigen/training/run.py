@@ -28,6 +28,7 @@ from . import checkpoint, log, setup
 from .checkpoint import Checkpoint
 from .errors import CheckpointError, NotFiniteRunError, RunError
 from .files import make_folder, write_atomic
+from .lock import held
 from .loop import Outcome, train
 from .settings import Settings, differences, from_recipe
 from .setup import Splits
@@ -143,8 +144,9 @@ class Run:
             run.notes.append(f"{threads} threads now, {config['threads']} before: the same to rounding, not bit for bit")
         if settings.device != before.device:
             run.notes.append(f"on {settings.device} now, on {before.device} before: the same to rounding, not bit for bit")
-        run._restore(saved)
-        run._write_config(data_dir, threads=config["threads"])
+        with held(folder):  # the log's last lines may go
+            run._restore(saved)
+            run._write_config(data_dir, threads=config["threads"])
         return run
 
     # ---- working
@@ -154,7 +156,8 @@ class Run:
 
         `progress` shows a bar; by default where the terminal is one.
         """
-        return train(self, minutes=minutes, checkpoint_seconds=checkpoint_seconds, progress=progress)
+        with held(self.folder):
+            return train(self, minutes=minutes, checkpoint_seconds=checkpoint_seconds, progress=progress)
 
     @property
     def finished(self) -> bool:

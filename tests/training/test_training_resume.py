@@ -277,3 +277,21 @@ def test_the_key_of_a_step_depends_on_its_number_alone(make):
 
     make(Listening, steps=3, seed=5).train()
     assert seen == [Key(5).at("step", i) for i in range(3)]
+
+
+def test_one_process_at_a_time_trains_in_a_folder(tmp_path):
+    """The other process is a script that holds the lock as a run does, and is then killed."""
+    folder = tmp_path / "run"
+    small = {"steps": 4, "batch": 16, "options": {"hidden": 8, "latents": 3}, "data_options": {"rows": 60}}
+    run = Run.create("vae", out=folder, **small)
+    script = "import sys, time; from pathlib import Path; from minigen.training.lock import held\n"
+    script += "with held(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        for refused in (run.train, lambda: Run.resume(folder)):
+            with pytest.raises(RunError, match="is being trained at this moment: wait for that"):
+                refused()
+        assert not (folder / "log.jsonl").exists()
+        other.kill()
+    assert run.train().why == "finished"
+    assert Run.resume(folder).finished
