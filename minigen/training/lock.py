@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from .errors import RunError
 
-NAME = ".lock"
+NAME = "lock"
 
 
 @contextmanager

@@ -23,7 +23,7 @@ def test_a_run_folder_is_complete(make, pictures):
     outcome = run.train()
     assert (outcome.step, outcome.why) == (70, "finished")
     names = {path.name for path in run.folder.iterdir()}
-    assert names == {"config.json", "log.jsonl", "checkpoint.safetensors", "samples", "curves.png", ".lock"}  # no part
+    assert names == {"config.json", "log.jsonl", "checkpoint.safetensors", "samples", "curves.png", "lock"}  # no part
     pictures = {path.name for path in (run.folder / "samples").iterdir()}
     assert {f"{kind}-{step:06d}.png" for kind in ("samples", "reconstructions") for step in (0, 32, 64, 70)} <= pictures
     for path in run.folder.rglob("*.png"):
