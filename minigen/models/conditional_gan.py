@@ -197,6 +197,13 @@ class ConditionalGAN(Model):
         self.commit(noise, seen)
         return d_terms | g_terms
 
+    def health(self, batch: Labelled, key: Key) -> dict[str, Any]:
+        d_loss: Any = self.objectives[0]
+        (x, y), D = batch, self.discriminator
+        fake = self.generator.forward((self.latent(len(x), key), y))[0]
+        logits = {"real_logits": D.forward((x, y))[0], "fake_logits": D.forward((fake, y))[0]}
+        return {"real": x, "fake": fake, **logits, "critic": d_loss.game.name == "wasserstein"}
+
     # ---- what it is used for
 
     def embed(self, labels: Array) -> Array:

@@ -5,6 +5,7 @@ import pytest
 
 from minigen.check import prove
 from minigen.data import Batch, Batches, Dataset, load
+from minigen.metrics.health import health
 from minigen.models.conditional_gan import ConditionalGAN
 from minigen.random import Key
 from minigen.training import Run, RunError
@@ -96,6 +97,17 @@ def test_samples_come_in_the_order_of_the_classes(glyphs):
         "between": (10, 8, 16, 16, 1),
     }
     np.testing.assert_allclose(pictures["samples"][3], model.sample_at(model.latent(8, Key(9)), 3))
+
+
+def test_the_verdict_compares_real_rows_with_fakes_of_their_classes(glyphs):
+    model, key = make(), Key(7)
+    batch = batch_for(model, glyphs, rows=24)
+    given = model.health(batch, key)
+    np.testing.assert_allclose(given["fake"], 2 * model.sample_class(batch.labels, key) - 1, rtol=0, atol=1e-14)
+    np.testing.assert_array_equal(given["fake_logits"], model.discriminator.forward((given["fake"], batch.labels))[0])
+    found = health(**given)
+    assert 0 <= found.told_apart <= 1
+    assert found.diversity > 0
 
 
 def test_the_way_between_two_classes_begins_and_ends_there():
