@@ -11,6 +11,7 @@ from benchmarks.guard import relative_error
 from benchmarks.kernel_cases import Case
 from minigen.kernels.conv2d.geometry import geometry
 from minigen.kernels.dispatch import Ladder
+from minigen.kernels.matmul import FEW
 from minigen.kernels.tally import tally
 
 GATE = 2e-5  # the largest error that is let pass, of numbers summed in float32
@@ -37,7 +38,14 @@ def winograd_fits(rung: Any, case: Case) -> bool:
     return bool(rung.fits(geometry(image[1:3], kernel[:2], **sizes), image[3] // groups, outputs, groups))
 
 
-PARTIAL = {"conv2d": {"winograd": winograd_fits}}  # rungs beside the ladder's, and what they can do
+def few_fits(rung: Any, case: Case) -> bool:
+    """Whether the product has so few rows, or so few columns and rows."""
+    m, k, *_ = case.blas
+    return min(m, k) <= FEW
+
+
+# rungs beside the ladder's, and what they can do
+PARTIAL = {"conv2d": {"winograd": winograd_fits}, "matmul": {"few": few_fits}}
 
 
 class Rungs:

@@ -75,6 +75,8 @@ class Ladder:
 
     def choose(self, work: int, *arrays: Any) -> Any:
         """The module of the rung that is to work on `arrays`."""
+        if work < self.numba_from and _mode == "auto" and type(arrays[0]) is np.ndarray:
+            return self.load(self.definition)  # as below, sooner: what is small is asked for often
         if self.numba_fits(work, *arrays):
             return self.load(self.numba)
         return self.elsewhere(*arrays)

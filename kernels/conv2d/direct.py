@@ -36,7 +36,7 @@ from numba import prange
 from minigen.backend import Array, Shape, empty, zeros
 
 from ..arguments import contiguous, output
-from ..jit import WIDE, compiled, registers
+from ..jit import WIDE, compiled, compiled_for_one, registers
 from ..matmul import register_tile
 from ..pool import thread_count
 from . import depthwise, tables, thin
@@ -93,9 +93,15 @@ def input_gradient(
         register_tile.matmul(dy.reshape(-1, m), w.reshape(c, m), transpose_b=True, out=dx.reshape(-1, c))
         return dx
     frame, phases = tables.backward(n, g, c, m, groups)
-    dy, numbers = framed(dy, *frame), contiguous(w).reshape(-1)
+    dy, w = framed(dy, *frame), contiguous(w)
+    whole = groups == 1 and not thin.fits(c, m)
     for phase in phases:
-        product(dy, numbers.take(phase.weights), dx, groups, phase.start, phase.offset, phase.place)
+        if whole:
+            tile = best(c, COLUMNS)
+            turned = turned_panels(w.reshape(-1, c, m), phase.taps, COLUMNS[tile])
+            gathered_product[tile](dy.reshape(-1), turned, dx.reshape(-1), phase.start, phase.offset, phase.place, c)
+        else:
+            product(dy, w.reshape(-1).take(phase.weights), dx, groups, phase.start, phase.offset, phase.place)
     return dx
 
 
@@ -193,6 +199,14 @@ def panels(matrix: Array, width: int) -> Array:
     return made
 
 
+def turned_panels(w: Array, taps: Array, width: int) -> Array:
+    """The panels (J, E, width) of some taps of w (kh kw, C, M), inputs and outputs exchanged: E = taps M, zeros beyond C."""
+    _, c, m = w.shape
+    made = empty((-(-c // width), len(taps) * m, width), w.dtype)
+    turn(w, taps, made)
+    return made
+
+
 def full_width(dy: Array, width: int) -> Array:
     """dy as (T, J width), zeros beyond column M."""
     flat = contiguous(dy).reshape(-1, dy.shape[3])
@@ -203,7 +217,23 @@ def full_width(dy: Array, width: int) -> Array:
     return made
 
 
-# ---- the two kernels
+# ---- the kernels
+
+
+@compiled_for_one
+def turn(w: Array, taps: Array, panels: Array) -> None:
+    """panels[j, t M + m, q] = w[taps[t], j width + q, m]. NumPy's `take` and `panels` need twice as long."""
+    C, M, width = np.uint64(w.shape[1]), np.uint64(w.shape[2]), np.uint64(panels.shape[2])
+    for t in range(np.uint64(taps.shape[0])):
+        for j in range(np.uint64(panels.shape[0])):
+            for q in range(width):
+                c = j * width + q
+                if c < C:
+                    for m in range(M):
+                        panels[j, t * M + m, q] = w[taps[t], c, m]
+                else:
+                    for m in range(M):
+                        panels[j, t * M + m, q] = 0
 
 
 def product_kernel(COLUMNS: int) -> Any:

@@ -60,7 +60,8 @@ def forward(n: int, g: Geometry, c: int, m: int, groups: int = 1) -> Forward:
 class Phase(NamedTuple):
     """The pixels of dx whose row and column leave one remainder modulo the stride: they all meet the same taps."""
 
-    weights: Array  # (E, C) into w: the taps that they meet, with inputs and outputs exchanged
+    taps: Array  # of w's kh kw, those that they meet, uint64
+    weights: Array  # (E, C) into w: these taps, with inputs and outputs exchanged
     start: Array  # (T,) into the padded dy
     offset: Array  # (E,), of E = taps M / groups
     place: Array  # (T,) into dx
@@ -94,8 +95,9 @@ def backward(n: int, g: Geometry, c: int, m: int, groups: int = 1) -> Backward:
             offset = taps(_from(frame[0], shifts_h), _from(frame[1], shifts_w), padded[1], m, groups)
             place = pixels(n, g.image, c, count, first=(a, b), step=g.stride)
             met = at[np.ix_(list(shifts_h), list(shifts_w))] if offset.size else at[:0, :0]  # (rows, columns, C / groups, M)
+            taps_met = [r * g.kernel[1] + s for r in shifts_h for s in shifts_w]
             apart = met.reshape(*met.shape[:3], groups, m // groups).transpose(0, 1, 4, 3, 2)
-            phases.append(Phase(apart.reshape(-1, c), start, offset, place))
+            phases.append(Phase(np.array(taps_met, np.uint64), apart.reshape(-1, c), start, offset, place))
     return Backward(frame, tuple(phases))
 
 

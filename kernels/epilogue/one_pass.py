@@ -20,7 +20,7 @@ from numba import prange
 from minigen.backend import Array, empty, empty_like, zeros
 
 from ..arguments import contiguous
-from ..jit import compiled
+from ..jit import compiled, compiled_for_one
 
 CHUNK, ROWS = 4096, 512  # numbers and rows of a chunk at most
 
@@ -42,7 +42,11 @@ def back(dy: Array, y: Array | None, *, leak: float = 1.0, sums: bool = True) ->
     else:
         du = empty_like(dy)
         bent(dy, contiguous(y), du, parts, rows, dy.dtype.type(leak))
-    return du, parts.sum(0, dtype=np.float64).astype(dy.dtype) if sums else None
+    if not sums:
+        return du, None
+    db = empty(dy.shape[1], dy.dtype)
+    add_up(parts, zeros(dy.shape[1], np.float64), db)
+    return du, db
 
 
 def rows_of(columns: int) -> int:
@@ -87,3 +91,14 @@ def bent(dy: Array, y: Array, du: Array, parts: Array, rows: int, leak: Any) -> 
                 d = dy[i, m] if y[i, m] > 0 else leak * dy[i, m]
                 du[i, m] = d
                 parts[chunk, m] += d
+
+
+@compiled_for_one
+def add_up(parts: Array, total: Array, db: Array) -> None:
+    """db = the sum of the parts, through total, which is 0. NumPy would first make float64 of them all."""
+    chunks, columns = np.uint64(parts.shape[0]), np.uint64(parts.shape[1])
+    for chunk in range(chunks):
+        for m in range(columns):
+            total[m] += parts[chunk, m]
+    for m in range(columns):
+        db[m] = total[m]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from minigen.backend import Array
 
 from .. import arguments
 from ..dispatch import Ladder
+
+FEW, WHOLE = 4, range(1 << 12, 1 << 20)  # rows for few.py, and numbers of the matrix that is read or written whole
 
 LADDER = Ladder(
     __name__,
@@ -41,8 +45,15 @@ def matmul(
     if accumulate and out is None:
         raise ValueError("matmul: accumulate=True adds into out: pass out=")
     arguments.check_out("matmul", out, (m, n), dtype)
-    # A few rows are as long as it takes to read b, by whatever kernel: they are left to the BLAS, which has one for them. Many
-    # rows and columns of few products each are as long as it takes to write c: as if k were 8.
-    rung = LADDER.choose((m - 8) * n * max(k, 8), a, b)
-    c: Array = rung.matmul(a, b, transpose_a=transpose_a, transpose_b=transpose_b, out=out, accumulate=accumulate)
+    c: Array = _rung(a, b, m, k, n).matmul(
+        a, b, transpose_a=transpose_a, transpose_b=transpose_b, out=out, accumulate=accumulate
+    )
     return c
+
+
+def _rung(a: Array, b: Array, m: int, k: int, n: int) -> Any:
+    if min(m, k) <= FEW and max(m, k) * n in WHOLE and LADDER.numba_fits(LADDER.numba_from, a, b):
+        return LADDER.load("few")
+    # Some rows are as long as it takes to read b, by whatever kernel: they are left to the BLAS, which has one for them. Many
+    # rows and columns of few products each are as long as it takes to write c: as if k were 8.
+    return LADDER.choose((m - 8) * n * max(k, 8), a, b)

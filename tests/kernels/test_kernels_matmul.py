@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from minigen import backend
 from minigen.kernels import matmul, rungs
+from minigen.kernels.tally import tally
 from minigen.random import Key
 
 SIZES = st.sampled_from((1, 2, 3, 7, 8, 9, 13, 31, 32, 33, 40, 65))
@@ -89,6 +90,37 @@ def test_non_contiguous_factors(mode):
     with rungs(mode):
         kernel_cases.check_close(matmul.matmul(spread_a[::2, ::3], spread_b[::2, 1::2]), expected)
         kernel_cases.check_close(matmul.matmul(np.asfortranarray(a), b.T.copy().T), expected)
+
+
+@given(few=st.integers(1, matmul.FEW), n=SIZES, large=SIZES, flags=st.tuples(*[st.booleans()] * 5), seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=60)
+def test_few_rows_and_few_outer_products(few, n, large, flags, seed):
+    transpose_a, transpose_b, accumulate, wide, outer = flags
+    m, k = (large, few) if outer else (few, large)
+    dtype = np.float64 if wide else np.float32
+    a, b, expected = factors(Key(seed), m, n, k, transpose_a, transpose_b, dtype)
+    out = Key(seed).at("out").normal((m, n), dtype) if accumulate else np.full((m, n), np.nan, dtype)
+    expected = expected + out if accumulate else expected
+    options = {"transpose_a": transpose_a, "transpose_b": transpose_b, "out": out, "accumulate": accumulate}
+    assert matmul.LADDER.load("few").matmul(a, b, **options) is out
+    kernel_cases.check_close(out, expected)
+
+
+@pytest.mark.parametrize(
+    ("m", "k", "n", "rung"),
+    [
+        (1, 784, 400, "few"),
+        (784, 4, 400, "few"),
+        (5, 784, 400, "definition"),
+        (1, 20, 30, "definition"),
+        (4, 2048, 1024, "definition"),
+    ],
+)
+def test_few_rows_have_a_rung_of_their_own(m, k, n, rung):
+    a, b = np.ones((m, k), np.float32), np.ones((k, n), np.float32)
+    with tally() as seen:
+        matmul.matmul(a, b)
+    assert seen[0].rung == rung
 
 
 @RUNGS
