@@ -63,7 +63,10 @@ def test_rungs_that_do_some_shapes_are_timed_where_they_fit():
         (case.name, case.shape): kernels.Rungs(case) for case in kernels.selected(["conv2d.forward"]) if case.kind == "batch 1"
     }
     assert {rungs.chosen for rungs in of.values()} <= {"direct", "winograd"}
-    assert [rungs.names[2:] for rungs in of.values()] == [[], ["winograd"]]
+    assert [rungs.names[4:] for rungs in of.values()] == [[], ["winograd"]]
+    products = [kernels.Rungs(case) for case in kernels.selected(["matmul"]) if "784" in case.shape]
+    assert {rungs.chosen for rungs in products if rungs.case.kind == "batch 1"} == {"few"}
+    assert all(("few" in rungs.names) == (rungs.case.kind == "batch 1") for rungs in products)
 
 
 def test_numpy_is_timed_in_a_process_of_its_own():
