@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks import kernel_cases, kernel_images, kernel_passes, kernel_resampling, numpy_blas
+from benchmarks import kernel_attention, kernel_cases, kernel_images, kernel_passes, kernel_resampling, numpy_blas
 from benchmarks.guard import Machine, Race, race, seconds
 from benchmarks.kernel_cases import Case
 from benchmarks.rungs import Rungs
@@ -48,6 +48,7 @@ MAKERS = (
     kernel_images.masked,
     kernel_resampling.upsampling,
     kernel_resampling.pooling,
+    kernel_attention.attention,
     kernel_passes.adam,
     kernel_passes.average,
     kernel_passes.bernoulli,

@@ -142,8 +142,16 @@ def _masked(images: Any, taps: Any, outputs: int) -> int:
     return int(n * pixels * channels * outputs)
 
 
+def _attention(q: Any, keys: int, causal: bool) -> int:
+    """Of one product with the weights (B, T, S), q (B, T, d); nobody looks at a key after a query where it is causal."""
+    b, queries, channels = q
+    return int(b * channels * (queries * (queries + 1) // 2 if causal else queries * keys))
+
+
 MULTIPLICATIONS: dict[str, Callable[[dict[str, Any], Any], int]] = {
     "matmul.matmul": _matmul,
+    "attention.forward": lambda given, made: 2 * _attention(given["q"].shape, given["k"].shape[1], given["causal"]),
+    "attention.gradient": lambda given, made: 5 * _attention(given["q"].shape, given["k"].shape[1], given["causal"]),
     "conv2d.forward": lambda given, y: _conv2d(given["x"].shape, given["w"].shape[:2], y.shape, given["w"].shape[2], given),
     "conv2d.input_gradient": lambda given, dx: _conv2d(
         given["x_shape"], given["w"].shape[:2], given["dy"].shape, given["w"].shape[2], given

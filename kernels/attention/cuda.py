@@ -1,6 +1,7 @@
-"""Attention and its gradients on a GPU, in CUDA C (`flash.cu`), without the matrix of weights.
+"""Attention and its gradients on a GPU, in CUDA C (`flash.cu`), without the matrix of weights. The formulas are
+in `definition.py`.
 
-Against the definition (layers/attention.py): there p (B, T, S) is written and read several times, and is most of the memory.
+Against the definition: there p (B, T, S) is written and read several times, and is most of the memory.
 Here it is made 16 by 16 in shared memory, there and once more on the way back.
 
 Error: (S + d) u relative to the largest |v|, beside that of s, u = 2^-24.

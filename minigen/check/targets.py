@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, TypeAlias
 
+from ..layers.attention import ScaledDotProduct
 from ..layers.composite import Composite
 from ..layers.conv2d import Convolution
 from ..layers.layer import Layer
@@ -33,6 +34,7 @@ KERNELS = {  # whose definitions are broken, and the cases that use them
     "masked_conv2d": tuple(case.name for case in CASES if case.cls is MaskedConv2d),
     "bernoulli": ("bernoulli", "bernoulli of rows"),
     "gaussian": ("gaussian", "gaussian_kl"),
+    "attention": tuple(case.name for case in CASES if case.cls is ScaledDotProduct),
     "resample": tuple(case.name for case in CASES if issubclass(case.cls, RESAMPLE)),
     "softmax": tuple(case.name for case in CASES if case.cls is Softmax),
 }

@@ -2,16 +2,20 @@
 
     s = q k' / sqrt(d)     p = softmax(s) over the keys     y = p v            in every row and head by itself
 
-backward, latest line first. A softmax row p_u = e^(s_u) / sum_w e^(s_w) has dp_u/ds_w = p_u ([u = w] - p_w), so
+forward and backward are those of `kernels/attention`, which derives them and never keeps p: of every query it keeps log_sum,
+the logarithm of the sum of e^s. Second order makes p anew and differentiates line by line, p being e^(s - log_sum):
 
-    dv = p' dy             dp = dy v'
-    c  = dp - sum_u p_u dp_u          ds = p c                         c: dp without its mean under p
-    dq = ds k / sqrt(d)    dk = ds' q / sqrt(d)
+    jvp            s_dot = (q_dot k' + q k_dot') / sqrt(d)          log_sum_dot = sum_u p_u s_dot_u
+                   p_dot = p (s_dot - log_sum_dot)                  y_dot = p_dot v + p v_dot
 
-jvp is the same softmax rule, p_dot = p (s_dot - sum_u p_u s_dot_u); backward_jvp is the product rule on each line of backward.
+    backward       dv = p' dy          dp = dy v'                       fall = sum_u p_u dp_u
+                   ds = p (dp - fall)  dq = ds k / sqrt(d)              dk = ds' q / sqrt(d)
+
+    backward_jvp   the product rule on each line of backward
+
 Causal: s_tu = -infinity for u > t. Then p is exactly 0 there, and so is everything that p multiplies.
 
-N batch, T queries, S keys and values (in self-attention S = T), h heads, d channels of a head, C = h d.
+N batch, T queries, S keys and values (in self-attention S = T), h heads, d channels of a head, C = h d, B = N h.
 """
 
 from __future__ import annotations
@@ -21,7 +25,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, Shape, array_module
+from ..backend import Array, Shape
+from ..kernels import attention
+from ..kernels.arguments import contiguous
 from ..random import Key
 from .combine import Split
 from .composite import Composite
@@ -33,10 +39,11 @@ Three = tuple[Array, Array, Array]
 
 
 class AttentionCache(NamedTuple):
-    q: Array  # (N, h, T, d)
-    k: Array  # (N, h, S, d)
-    v: Array  # (N, h, S, d)
-    p: Array  # (N, h, T, S)
+    q: Array  # (B, T, d)
+    k: Array  # (B, S, d)
+    v: Array  # (B, S, d)
+    y: Array  # (B, T, d)
+    log_sum: Array  # (B, T)
     shapes: tuple[Shape, Shape]  # of q, and of k and v, as they came
 
 
@@ -52,41 +59,37 @@ class ScaledDotProduct(Layer):
         self.heads, self.causal = heads, causal
 
     def apart(self, x: Array) -> Array:
-        """(N, ..., C) -> (N, h, T, d)."""
+        """(N, ..., C) -> (N h, T, d)."""
         N, *positions, C = x.shape
-        return x.reshape(N, math.prod(positions), self.heads, C // self.heads).swapaxes(1, 2)
+        T, d = math.prod(positions), C // self.heads
+        return contiguous(x.reshape(N, T, self.heads, d).swapaxes(1, 2)).reshape(N * self.heads, T, d)
 
-    def probabilities(self, q: Array, k: Array, causal: bool) -> Array:
-        """p (N, h, T, S). Shifting s by the largest one of a query changes nothing and keeps e^s from overflowing."""
-        s = q @ k.swapaxes(2, 3) / math.sqrt(q.shape[3])
-        if causal:
-            s = np.where(array_module(q).tri(*s.shape[2:], dtype=bool), s, -math.inf)
-        p = np.exp(s - s.real.max(-1, keepdims=True))
-        return p / p.sum(-1, keepdims=True)
+    def together(self, y: Array, shape: Shape) -> Array:
+        """(N h, T, d) -> `shape`, (N, ..., C)."""
+        _, T, d = y.shape
+        return y.reshape(shape[0], self.heads, T, d).swapaxes(1, 2).reshape(shape)
 
     def forward(self, x: Three, *, train: bool = False, key: Key | None = None) -> tuple[Array, AttentionCache]:
         self._check(*(part.shape for part in x))
         q, k, v = (self.apart(part) for part in x)
-        p = self.probabilities(q, k, self.causal)
-        return together(p @ v, x[0].shape), AttentionCache(q, k, v, p, (x[0].shape, x[1].shape))
+        y, log_sum = attention.forward(q, k, v, causal=self.causal)
+        return self.together(y, x[0].shape), AttentionCache(q, k, v, y, log_sum, (x[0].shape, x[1].shape))
 
     def backward(self, dy: Array, cache: AttentionCache, *, need_dx: bool = True, param_grads: bool = True) -> Three | None:
         if not need_dx:
             return None
-        q, k, v, p, shapes = cache
-        dy, scale = self.apart(dy), 1 / math.sqrt(q.shape[3])
-        dv = p.swapaxes(2, 3) @ dy
-        ds = p * centred(dy @ v.swapaxes(2, 3), p)
-        dq, dk = scale * (ds @ k), scale * (ds.swapaxes(2, 3) @ q)
-        return together(dq, shapes[0]), together(dk, shapes[1]), together(dv, shapes[1])
+        *kept, shapes = cache
+        dq, dk, dv = attention.gradient(self.apart(dy), *kept, causal=self.causal)
+        return self.together(dq, shapes[0]), self.together(dk, shapes[1]), self.together(dv, shapes[1])
 
     def jvp(self, x_dot: Three, cache: AttentionCache, *, move_params: bool = False) -> tuple[Array, AttentionCache]:
-        q, k, v, p, shapes = cache
+        q, k, v, _, _, shapes = cache
         q_dot, k_dot, v_dot = (self.apart(part) for part in x_dot)
-        s_dot = (q_dot @ k.swapaxes(2, 3) + q @ k_dot.swapaxes(2, 3)) / math.sqrt(q.shape[3])
-        p_dot = p * centred(s_dot, p)
+        p, s_dot = attention.weights(q, k, causal=self.causal), moved_scores(q, k, q_dot, k_dot)
+        log_sum_dot = (p * s_dot).sum(-1)
+        p_dot = p * (s_dot - log_sum_dot[..., None])
         y_dot = p_dot @ v + p @ v_dot
-        return together(y_dot, shapes[0]), AttentionCache(q_dot, k_dot, v_dot, p_dot, shapes)
+        return self.together(y_dot, shapes[0]), AttentionCache(q_dot, k_dot, v_dot, y_dot, log_sum_dot, shapes)
 
     def backward_jvp(
         self,
@@ -100,20 +103,21 @@ class ScaledDotProduct(Layer):
     ) -> tuple[Three | None, Three | None]:
         if not need_dx:
             return None, None
-        q, k, v, p, shapes = cache
-        q_dot, k_dot, v_dot, p_dot, _ = tangents
+        q, k, v, _, _, shapes = cache
+        q_dot, k_dot, v_dot, _, log_sum_dot, _ = tangents
         dx = self.backward(dy, cache)
-        dy, dy_dot, scale = self.apart(dy), self.apart(dy_dot), 1 / math.sqrt(q.shape[3])
+        dy, dy_dot, scale = self.apart(dy), self.apart(dy_dot), 1 / math.sqrt(q.shape[2])
 
-        dv_dot = p_dot.swapaxes(2, 3) @ dy + p.swapaxes(2, 3) @ dy_dot
-        dp = dy @ v.swapaxes(2, 3)
-        dp_dot = dy_dot @ v.swapaxes(2, 3) + dy @ v_dot.swapaxes(2, 3)
-        c = centred(dp, p)
-        c_dot = centred(dp_dot, p) - (p_dot * dp).sum(-1, keepdims=True)
-        ds, ds_dot = p * c, p_dot * c + p * c_dot
+        p = attention.weights(q, k, causal=self.causal)
+        p_dot = p * (moved_scores(q, k, q_dot, k_dot) - log_sum_dot[..., None])
+        dv_dot = p_dot.swapaxes(1, 2) @ dy + p.swapaxes(1, 2) @ dy_dot
+        dp, dp_dot = dy @ v.swapaxes(1, 2), dy_dot @ v.swapaxes(1, 2) + dy @ v_dot.swapaxes(1, 2)
+        above = dp - (p * dp).sum(-1, keepdims=True)  # dp - fall
+        above_dot = dp_dot - (p_dot * dp + p * dp_dot).sum(-1, keepdims=True)
+        ds, ds_dot = p * above, p_dot * above + p * above_dot
         dq_dot = scale * (ds_dot @ k + ds @ k_dot)
-        dk_dot = scale * (ds_dot.swapaxes(2, 3) @ q + ds.swapaxes(2, 3) @ q_dot)
-        return dx, (together(dq_dot, shapes[0]), together(dk_dot, shapes[1]), together(dv_dot, shapes[1]))
+        dk_dot = scale * (ds_dot.swapaxes(1, 2) @ q + ds.swapaxes(1, 2) @ q_dot)
+        return dx, (self.together(dq_dot, shapes[0]), self.together(dk_dot, shapes[1]), self.together(dv_dot, shapes[1]))
 
     # ---- one position at a time: the memory holds the keys and values of all positions before
 
@@ -121,11 +125,12 @@ class ScaledDotProduct(Layer):
         return {} if self.causal else super().stream(batch)
 
     def advance(self, x_t: Three, memory: Any) -> Array:
-        q, k, v = (self.apart(part[:, None]) for part in x_t)  # (N, h, 1, d)
+        q, k, v = (self.apart(part[:, None]) for part in x_t)  # (N h, 1, d)
         if memory:  # copying what is there costs no more than the attention to it
-            k, v = np.concatenate((memory["k"], k), 2), np.concatenate((memory["v"], v), 2)
+            k, v = np.concatenate((memory["k"], k), 1), np.concatenate((memory["v"], v), 1)
         memory.update(k=k, v=v)
-        return together(self.probabilities(q, k, False) @ v, x_t[0].shape)
+        y, _ = attention.forward(q, k, v)
+        return self.together(y, x_t[0].shape)
 
     def _check(self, q: Shape, k: Shape, v: Shape) -> None:
         if min(len(q), len(k)) < 3 or k != v or q[0] != k[0] or q[-1] != k[-1] or not math.prod((*q[1:], *k[1:])):
@@ -139,14 +144,10 @@ class ScaledDotProduct(Layer):
         raise ValueError(f"ScaledDotProduct({self.heads}) got q {q}, k {k}, v {v}: {fault}")
 
 
-def centred(u: Array, p: Array) -> Array:
-    """u (..., S) without its mean under p: times p, what softmax makes of u, there and back."""
-    return u - (p * u).sum(-1, keepdims=True)
-
-
-def together(y: Array, shape: Shape) -> Array:
-    """(N, h, T, d) -> `shape`, (N, ..., C)."""
-    return y.swapaxes(1, 2).reshape(shape)
+def moved_scores(q: Array, k: Array, q_dot: Array, k_dot: Array) -> Array:
+    """s_dot (B, T, S)."""
+    s_dot: Any = (q_dot @ k.swapaxes(1, 2) + q @ k_dot.swapaxes(1, 2)) / math.sqrt(q.shape[2])
+    return s_dot
 
 
 class MultiHeadAttention(Composite):

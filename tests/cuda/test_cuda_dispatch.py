@@ -16,6 +16,7 @@ from minigen.check.device_array import DeviceArray, running_cuda, to_host, to_te
 from minigen.kernels import (
     activation,
     adam,
+    attention,
     average,
     bernoulli,
     conv2d,
@@ -37,6 +38,7 @@ from minigen.random import Key
 LADDERS = {
     "activation": ("forward", "gradient"),
     "adam": ("step",),
+    "attention": ("forward", "gradient"),
     "average": ("step",),
     "bernoulli": ("loss", "rows", "rows_gradient"),
     "conv2d": ("forward", "input_gradient", "weight_gradient"),
@@ -135,6 +137,13 @@ def operations():
             normal("dy", 2, 4, 3, 4),
         ),
     )
+    q, k, v = normal("q", 3, 21, 5), normal("k", 3, 21, 5), normal("v", 3, 21, 5)
+    for causal in (False, True):
+        kept = attention.forward(q, k, v, causal=causal)
+        ahead = lambda q, k, v, c=causal: attention.forward(q, k, v, causal=c)
+        back = lambda *given, c=causal: attention.gradient(*given, causal=c)
+        yield f"attention{', causal' * causal}", ahead, (q, k, v)
+        yield f"attention back{', causal' * causal}", back, (normal("dy", 3, 21, 5), q, k, v, *kept)
     yield "softmax", softmax.forward, (rows,)
     yield "softmax of a view", softmax.forward, (rows.swapaxes(0, 2),)
     yield "softmax back", softmax.gradient, (rows, rows**2)
@@ -209,9 +218,16 @@ def test_a_network_learns_on_the_device_as_on_the_cpu(cuda):
 
 def models():
     """(name, model, batch, operations that its step must reach)."""
+    from minigen.models.ddpm import DDPM
     from minigen.models.vae import VAE
 
-    pixels = Key(2).uniform((3, 6, 5, 1))
+    pixels, images = Key(2).uniform((3, 6, 5, 1)), Key(3).uniform((2, 8, 8, 1))
+    yield (
+        "ddpm",
+        DDPM((8, 8, 1), Key(0), width=16, T=40),
+        images,
+        {"matmul", "conv2d", "normalise", "attention", "resample", "average"},
+    )
     yield "vae", VAE((6, 5, 1), Key(0), hidden=9, latents=3), pixels, {"matmul", "epilogue", "bernoulli", "gaussian", "adam"}
 
 

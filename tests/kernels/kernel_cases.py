@@ -9,7 +9,7 @@ import numpy as np
 from minigen.kernels.dispatch import Ladder
 
 OPERATIONS = (
-    *("activation", "adam", "average", "bernoulli", "conv2d", "epilogue", "gaussian"),
+    *("activation", "adam", "attention", "average", "bernoulli", "conv2d", "epilogue", "gaussian"),
     *("masked_conv2d", "matmul", "normalise", "philox", "resample", "softmax"),
 )
 TOLERANCE = {np.dtype(np.float32): 2e-6, np.dtype(np.float64): 1e-14}

@@ -19,6 +19,7 @@ FUNCTIONS = {
     "epilogue": ("finish", "back"),
     "normalise": ("moments", "scale", "sums", "gradient"),
     "adam": ("step",),
+    "attention": ("forward", "gradient"),
     "average": ("step",),
     "bernoulli": ("loss", "rows", "rows_gradient"),
     "gaussian": ("loss", "divergence"),
