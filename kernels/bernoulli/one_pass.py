@@ -36,7 +36,7 @@ ONE, TWO = np.float32(1), np.float32(2)
 L3, L5, L7, L9, L11, L13, L15 = (np.float32(1 / i) for i in range(3, 16, 2))
 
 
-def loss(logits: Array, x: Array, *, out: Array | None = None) -> tuple[float, Array]:
+def loss(logits: Array, x: Array, *, out: Array | None = None) -> tuple[Any, Array]:
     """-> (total over all elements, dlogits)."""
     out = output(out, logits.shape, logits.dtype, like=logits)
     sums = empty(-(-logits.size // CHUNK), np.float64)
