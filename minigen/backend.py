@@ -23,6 +23,10 @@ Shape: TypeAlias = tuple[int, ...]
 ALIGNMENT = 64  # bytes: one cache line, one AVX-512 register
 
 
+class CaptureError(RuntimeError):
+    """Something that a captured step cannot do, named: a captured graph is the same work at the same addresses every time."""
+
+
 _NUMPYS = (np.ndarray, np.generic, int, float, complex)
 
 
@@ -67,6 +71,9 @@ def to_device(x: Any, device: str) -> Array:
 
     Raises ValueError on an unknown device, RuntimeError where CUDA is asked for and CuPy or a GPU is missing.
     """
+    if _capturing and (device == "cpu") != isinstance(x, _NUMPYS):
+        way = "to" if device == "cpu" else "from"
+        raise CaptureError(f"a captured step copies an array of shape {np.shape(x)} {way} the host: it would be copied once")
     if device == "cpu":
         return x if isinstance(x, np.ndarray) else np.asarray(x.get() if hasattr(x, "get") else x)
     if device == "cuda":
@@ -93,6 +100,43 @@ def cupy() -> Any:
     if not module.cuda.is_available():
         raise RuntimeError("device 'cuda' needs an NVIDIA GPU and its driver, and none was found: use device 'cpu'")
     return module
+
+
+_capturing = False
+
+
+@contextmanager
+def capturing() -> Iterator[None]:
+    """Within it a graph is being recorded: nothing may travel between host and device, and `to_device` says so."""
+    global _capturing
+    _capturing = True
+    try:
+        yield
+    finally:
+        _capturing = False
+
+
+_residents: dict[tuple[int, str], tuple[weakref.ref[Array], Array]] = {}
+
+
+def resident(constant: Array, like: Any) -> Array:
+    """An array of the host that never changes, where `like` lies: moved there once, and kept as long as it lives here."""
+    device = device_of(like)
+    if device == "cpu":
+        return constant
+    name = id(constant), device
+    if name not in _residents:
+        moved = to_device(constant, device)
+        _residents[name] = weakref.ref(constant, lambda _: _residents.pop(name, None) and None), moved
+    return _residents[name][1]
+
+
+def fill(there: Array, values: Array) -> None:
+    """Copies an array of the host into one on a device."""
+    if isinstance(there, np.ndarray):
+        there[...] = values
+    else:
+        there.set(values)
 
 
 def real_dtype(dtype: DTypeLike) -> np.dtype[Any]:

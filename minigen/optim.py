@@ -16,9 +16,11 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from .backend import Array, aligned_zeros, device_of
+from .backend import Array, CaptureError, aligned_zeros, device_of
 from .kernels import adam as adam_kernel
 from .kernels import average as average_kernel
+from .kernels.adam import cuda as adam_cuda
+from .kernels.average import cuda as average_cuda
 from .layers.vector import Vector, check_disjoint
 
 Schedule: TypeAlias = Callable[[int], float]  # number of steps already taken -> learning rate
@@ -32,10 +34,29 @@ class HasVector(Protocol):
         """Where its parameters lie."""
 
 
+class Dial:
+    """Where a captured step reads the numbers that change from step to step: in the device's memory.
+
+    An optimiser and an average that hold one still work their numbers out on the host, and leave them in `set`.
+    """
+
+    def __init__(self, there: Array) -> None:
+        self.there = there  # (n,) float32
+        self.set: tuple[float, ...] | None = None  # what this step's numbers must be; None where nobody asked
+
+    def turned(self, numbers: tuple[float, ...]) -> Array:
+        """The numbers' place. Raises CaptureError where they are asked for twice in a step: there is one place."""
+        if self.set is not None:
+            raise CaptureError("an optimiser or an average moves twice within one captured step: train it with --eager")
+        self.set = numbers
+        return self.there
+
+
 class Optimizer:
     """Moves the parameters in `spans` against their gradients. `t` counts the steps taken."""
 
     moments: tuple[str, ...] = ()  # the names of its running statistics, one vector a span
+    dial: Dial | None = None  # of a captured step
 
     def __init__(self, owner: HasVector, spans: Iterable[slice] | None, rate: float | Schedule) -> None:
         if owner.vector is None:
@@ -54,16 +75,28 @@ class Optimizer:
         """The learning rate of the next step."""
         return float(self.rate(self.t) if callable(self.rate) else self.rate)
 
-    def step(self) -> None:
-        """One update of every span."""
+    def turn(self) -> tuple[float, ...]:
+        """The numbers of the next step, which is then counted."""
         rate = self.current_rate
         self.t += 1
+        return self._numbers(rate)
+
+    def _numbers(self, rate: float) -> tuple[float, ...]:
+        """What the update takes at step `t`."""
+        return (rate,)
+
+    def step(self) -> None:
+        """One update of every span."""
+        numbers: Any = self.turn()
+        if self.dial is not None:
+            numbers = self.dial.turned(numbers)
         for i, span in enumerate(self.spans):
             moments = {name: vectors[i] for name, vectors in self._moments.items()}
-            self._update(self.vector.theta[span], self.vector.grad[span], rate, **moments)
+            self._update(self.vector.theta[span], self.vector.grad[span], numbers, **moments)
         self.vector.raised(self.spans)
 
-    def _update(self, theta: Array, grad: Array, rate: float, **moments: Array) -> None:
+    def _update(self, theta: Array, grad: Array, numbers: Any, **moments: Array) -> None:
+        """`numbers`: those of the step, a tuple, or of a captured one an array in the device's memory."""
         raise NotImplementedError
 
     def named_state(self) -> Iterator[tuple[str, Array]]:
@@ -92,8 +125,8 @@ class SGD(Optimizer):
         self.moments = ("v",) if momentum else ()
         super().__init__(owner, spans, rate)
 
-    def _update(self, theta: Array, grad: Array, rate: float, **moments: Array) -> None:
-        direction = grad
+    def _update(self, theta: Array, grad: Array, numbers: Any, **moments: Array) -> None:
+        rate, direction = numbers[0] if isinstance(numbers, tuple) else numbers[:1], grad
         if self.momentum:
             direction = moments["v"]
             direction *= self.momentum
@@ -122,11 +155,20 @@ class Adam(Optimizer):
         super().__init__(owner, spans, rate)
         self.betas, self.eps = betas, eps
 
-    def _update(self, theta: Array, grad: Array, rate: float, **moments: Array) -> None:
-        (beta1, beta2), decay = self.betas, self.weight_decay
-        adam_kernel.step(
-            theta, grad, **moments, rate=rate, beta1=beta1, beta2=beta2, eps=self.eps, weight_decay=decay, t=self.t
-        )
+    def _numbers(self, rate: float) -> tuple[float, ...]:
+        return (rate,) if self.dial is None else adam_cuda.numbers(**self._options(rate))
+
+    def _options(self, rate: float) -> dict[str, Any]:
+        beta1, beta2 = self.betas
+        return {
+            "rate": rate, "beta1": beta1, "beta2": beta2, "eps": self.eps, "weight_decay": self.weight_decay, "t": self.t,
+        }  # fmt: skip
+
+    def _update(self, theta: Array, grad: Array, numbers: Any, **moments: Array) -> None:
+        if isinstance(numbers, tuple):
+            adam_kernel.step(theta, grad, moments["m"], moments["v"], **self._options(numbers[0]))
+        else:
+            adam_cuda.step_read(theta, grad, moments["m"], moments["v"], numbers)
 
 
 class AdamW(Adam):
@@ -188,6 +230,8 @@ class Average:
     The first updates use a smaller decay, (1 + t) / (10 + t), so that the start is forgotten.
     """
 
+    dial: Dial | None = None  # of a captured step
+
     def __init__(self, owner: HasVector, spans: Iterable[slice] | None = None, decay: float = 0.999) -> None:
         assert owner.vector is not None
         self.vector, self.decay, self.t = owner.vector, decay, 0
@@ -200,12 +244,21 @@ class Average:
         for span, value in zip(self.spans, self.values, strict=True):
             value[...] = self.vector.theta[span]
 
-    def update(self) -> None:
-        """One step towards theta."""
+    def turn(self) -> tuple[float, ...]:
+        """The share of the next step, which is then counted."""
         decay = min(self.decay, (1 + self.t) / (10 + self.t))
         self.t += 1
+        return (1 - decay,)
+
+    def update(self) -> None:
+        """One step towards theta."""
+        (share,) = numbers = self.turn()
+        there = None if self.dial is None else self.dial.turned(numbers)
         for span, value in zip(self.spans, self.values, strict=True):
-            average_kernel.step(value, self.vector.theta[span], 1 - decay)
+            if there is None:
+                average_kernel.step(value, self.vector.theta[span], share)
+            else:
+                average_cuda.step_read(value, self.vector.theta[span], there)
 
     @contextmanager
     def swapped(self) -> Iterator[None]:

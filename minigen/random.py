@@ -109,7 +109,7 @@ class Key:
 
     def bits(self, shape: int | Shape, *, like: Any = None) -> Array:
         """Uniform 32-bit words, uint32."""
-        shape = _as_shape(shape)
+        shape = as_shape(shape)
         return _kernel.words(_words(self), math.prod(shape), like=like).reshape(shape)
 
     def uniform(self, shape: int | Shape, dtype: DTypeLike | None = None, *, like: Any = None) -> Array:
@@ -117,7 +117,7 @@ class Key:
 
         `like` gives device and type (the real one of a complex array); `dtype` alone defaults to float32.
         """
-        shape = _as_shape(shape)
+        shape = as_shape(shape)
         return _kernel.uniform(_words(self), math.prod(shape), _dtype(dtype, like), like=like).reshape(shape)
 
     def normal(self, shape: int | Shape, dtype: DTypeLike | None = None, *, like: Any = None) -> Array:
@@ -126,7 +126,7 @@ class Key:
         u is never 0. The largest absolute value is 5.8 in float32 (u has 24 bits) and 6.7 in float64 (32 bits). Devices, and
         long draws and short ones, may differ in rounding (by 4e-6 in float32): the words are the same, ln and cos are not.
         """
-        shape = _as_shape(shape)
+        shape = as_shape(shape)
         return _kernel.normal(_words(self), math.prod(shape), _dtype(dtype, like), like=like).reshape(shape)
 
     def bernoulli(self, p: Any, shape: int | Shape | None = None, *, like: Any = None) -> Array:
@@ -151,17 +151,22 @@ class Key:
         return order
 
 
+def use_of(name: str | int) -> tuple[int, tuple[int, int]]:
+    """A child's name as a number of 64 bits, and the constant under which the cipher takes it."""
+    if isinstance(name, str):
+        return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little"), _CHILD_OF_STR
+    return name & 0xFFFFFFFFFFFFFFFF, _CHILD_OF_INT
+
+
 def _child(words: _Words, name: str | int) -> _Words:
     """The words of the child called `name`."""
-    if isinstance(name, str):
-        number, use = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little"), _CHILD_OF_STR
-    else:
-        number, use = name & 0xFFFFFFFFFFFFFFFF, _CHILD_OF_INT
+    number, use = use_of(name)
     k0, k1, c2, c3 = words
     return _Words(*philox((number & 0xFFFFFFFF, number >> 32, c2, c3), (k0 ^ use[0], k1 ^ use[1])))
 
 
-def _as_shape(shape: int | Shape) -> Shape:
+def as_shape(shape: int | Shape) -> Shape:
+    """A shape, of a shape or a number."""
     return (int(shape),) if isinstance(shape, int | np.integer) else tuple(shape)
 
 

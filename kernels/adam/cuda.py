@@ -29,7 +29,18 @@ def step(
     t: int,
 ) -> None:
     """Moves theta, m and v, slices of flat vectors, in place."""
-    numbers = (
+    chosen = numbers(rate=rate, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay, t=t)
+    each("adam/one_pass.cu", "adam_step", theta.size, theta, contiguous(grad), m, v, theta.size, *chosen)
+
+
+def step_read(theta: Array, grad: Array, m: Array, v: Array, numbers: Array) -> None:
+    """The same with what `numbers` gives, (8,) float32, in the device's memory: what a captured step launches."""
+    each("adam/one_pass.cu", "adam_step_read", theta.size, theta, contiguous(grad), m, v, theta.size, numbers)
+
+
+def numbers(*, rate: float, beta1: float, beta2: float, eps: float, weight_decay: float, t: int) -> tuple[float, ...]:
+    """What the kernel takes, worked out in float64."""
+    return (
         beta1,
         1 - beta1,
         beta2,
@@ -39,4 +50,3 @@ def step(
         eps,
         rate * weight_decay,
     )
-    each("adam/one_pass.cu", "adam_step", theta.size, theta, contiguous(grad), m, v, theta.size, *numbers)

@@ -16,8 +16,10 @@ import numpy as np
 
 from minigen.backend import Array, empty
 
-from ..cuda.launch import each
+from ..cuda.launch import each, launch
 from .definition import Words
+
+Key = Words | Array  # four words: of the host, or (4,) uint32 in the device's memory
 
 
 def words(key: Words, n: int, *, like: Any = None) -> Array:
@@ -35,7 +37,17 @@ def normal(key: Words, n: int, dtype: np.dtype[Any], *, like: Any = None) -> Arr
     return _drawn("normal", key, n, dtype, like)
 
 
-def _drawn(kernel: str, key: Words, n: int, dtype: np.dtype[Any], like: Any) -> Array:
+def child(parent: Array, name: int, use: tuple[int, int]) -> Array:
+    """The words (4,) of a key's child, in the device's memory: the cipher of its name, under another constant."""
+    words = empty(4, np.uint32, like=parent)
+    launch("philox/words.cu", "philox_child", (1,), (32,), words, parent, name, *use)
+    return words
+
+
+def _drawn(kernel: str, key: Key, n: int, dtype: np.dtype[Any], like: Any) -> Array:
     drawn = empty(n, dtype, like=like)
-    each("philox/words.cu", f"philox_{kernel}", -(-n // 4), drawn, n, *key)
+    if isinstance(key, tuple):
+        each("philox/words.cu", f"philox_{kernel}", -(-n // 4), drawn, n, *key)
+    else:
+        each("philox/words.cu", f"philox_{kernel}_read", -(-n // 4), drawn, n, key)
     return drawn

@@ -7,6 +7,9 @@
 // logarithm, cosine and sine of normal numbers are the short polynomials of one_pass.py, after exact reductions of the integers.
 // Predicted: 60 integer instructions for 16 bytes; bound by memory for words, half of that for normal numbers.
 //
+// The kernels that end in `_read` take the key from memory, and `philox_child` makes a key's child there: so a captured step is
+// handed one key, and derives all others (minigen/models/device_key.py).
+//
 // Error: words and uniform numbers none. Normal numbers within 1e-6 of the exact value of the formula.
 //
 // Legend: n words or numbers. k0, k1 the cipher's key, c2, c3 the upper half of its counter. Block: 256. Grid: n / 4 / 256.
@@ -69,24 +72,58 @@ __device__ __forceinline__ uint4 bits_of(float x, float y, float z, float w) {
     return make_uint4(__float_as_uint(x), __float_as_uint(y), __float_as_uint(z), __float_as_uint(w));
 }
 
-extern "C" __global__ __launch_bounds__(256) void philox_words(unsigned* drawn, long long n, unsigned k0, unsigned k1, unsigned c2,
-                                                               unsigned c3) {
+__device__ __forceinline__ void words(unsigned* drawn, long long n, unsigned k0, unsigned k1, unsigned c2, unsigned c3) {
     long long block = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     put(drawn, 4 * block, n, philox(block, c2, c3, k0, k1));
 }
 
-extern "C" __global__ __launch_bounds__(256) void philox_uniform(float* drawn, long long n, unsigned k0, unsigned k1, unsigned c2,
-                                                                 unsigned c3) {
+__device__ __forceinline__ void uniforms(float* drawn, long long n, unsigned k0, unsigned k1, unsigned c2, unsigned c3) {
     long long block = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     uint4 w = philox(block, c2, c3, k0, k1);
     put(drawn, 4 * block, n, bits_of(uniform(w.x), uniform(w.y), uniform(w.z), uniform(w.w)));
 }
 
-extern "C" __global__ __launch_bounds__(256) void philox_normal(float* drawn, long long n, unsigned k0, unsigned k1, unsigned c2,
-                                                                unsigned c3) {
+__device__ __forceinline__ void normals(float* drawn, long long n, unsigned k0, unsigned k1, unsigned c2, unsigned c3) {
     long long block = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     uint4 w = philox(block, c2, c3, k0, k1);
     float2 first = direction(w.y), second = direction(w.w);
     float r = radius(w.x), s = radius(w.z);
     put(drawn, 4 * block, n, bits_of(r * first.x, r * first.y, s * second.x, s * second.y));
+}
+
+extern "C" __global__ __launch_bounds__(256) void philox_words(unsigned* drawn, long long n, unsigned k0, unsigned k1, unsigned
+c2,
+                                                               unsigned c3) {
+    words(drawn, n, k0, k1, c2, c3);
+}
+extern "C" __global__ __launch_bounds__(256) void philox_words_read(unsigned* drawn, long long n, const unsigned* key) {
+    words(drawn, n, key[0], key[1], key[2], key[3]);
+}
+
+extern "C" __global__ __launch_bounds__(256) void philox_uniform(float* drawn, long long n, unsigned k0, unsigned k1, unsigned
+c2,
+                                                                 unsigned c3) {
+    uniforms(drawn, n, k0, k1, c2, c3);
+}
+extern "C" __global__ __launch_bounds__(256) void philox_uniform_read(float* drawn, long long n, const unsigned* key) {
+    uniforms(drawn, n, key[0], key[1], key[2], key[3]);
+}
+
+extern "C" __global__ __launch_bounds__(256) void philox_normal(float* drawn, long long n, unsigned k0, unsigned k1, unsigned
+c2,
+                                                                unsigned c3) {
+    normals(drawn, n, k0, k1, c2, c3);
+}
+extern "C" __global__ __launch_bounds__(256) void philox_normal_read(float* drawn, long long n, const unsigned* key) {
+    normals(drawn, n, key[0], key[1], key[2], key[3]);
+}
+
+extern "C" __global__ __launch_bounds__(32) void philox_child(unsigned* child, const unsigned* parent, unsigned long long name,
+                                                              unsigned use0, unsigned use1) {
+    if (threadIdx.x) return;
+    uint4 w = philox(name, parent[2], parent[3], parent[0] ^ use0, parent[1] ^ use1);
+    child[0] = w.x;
+    child[1] = w.y;
+    child[2] = w.z;
+    child[3] = w.w;
 }

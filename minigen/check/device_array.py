@@ -7,6 +7,7 @@ here, as it is either an error or a hidden wait for the device there. `x.get()` 
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from .. import backend
+from ..backend import CaptureError
+from .recorded import RecordedGraph
 
 DEVICE = "test"
 _VALUES = ("shape", "dtype", "ndim", "size", "itemsize", "nbytes", "flags", "strides")  # of an array, known on the host
@@ -31,20 +34,30 @@ class DeviceArray(NDArrayOperatorsMixin):
     """A NumPy array that keeps to its device."""
 
     def __init__(self, held: Any) -> None:
+        if RecordedGraph.launching:
+            raise CaptureError(f"an array of shape {np.shape(held)} is made while a captured graph is launched")
         self._held = held
 
     def get(self) -> Any:
         """A copy on the host."""
+        if RecordedGraph.current is not None:
+            raise CaptureError(f"x.get() of shape {self._held.shape} inside a captured step: the host waits for the device")
         return np.array(self._held)
+
+    def set(self, values: Any) -> None:
+        """Takes the values of an array of the host."""
+        self._held[...] = values
 
     def __repr__(self) -> str:
         return f"DeviceArray{self._held.shape}"
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        return _wrapped(getattr(ufunc, method)(*_unwrapped(inputs, ufunc), **_unwrapped(options, ufunc)), options.get("out"))
+        arguments, named = _unwrapped(inputs, ufunc), _unwrapped(options, ufunc)
+        return _wrapped(_run(ufunc.__name__, getattr(ufunc, method), arguments, named), options.get("out"))
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
-        return _wrapped(function(*_unwrapped(args, function), **_unwrapped(options, function)), options.get("out"))
+        arguments, named = _unwrapped(args, function), _unwrapped(options, function)
+        return _wrapped(_run(function.__name__, function, arguments, named), options.get("out"))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name in ("item", "tolist", "tobytes", "ctypes", "tofile"):
@@ -54,8 +67,12 @@ class DeviceArray(NDArrayOperatorsMixin):
             return value
         if not callable(value):
             return _wrapped(value)
+
+        def method(held: Any, *args: Any, **options: Any) -> Any:
+            return getattr(held, name)(*args, **options)
+
         return lambda *args, **options: _wrapped(
-            value(*_unwrapped(args, name), **_unwrapped(options, name)), options.get("out")
+            _run(name, method, (self._held, *_unwrapped(args, name)), _unwrapped(options, name)), options.get("out")
         )
 
     def __len__(self) -> int:
@@ -65,10 +82,12 @@ class DeviceArray(NDArrayOperatorsMixin):
         for part in index if isinstance(index, tuple) else (index,):
             if isinstance(part, DeviceArray) and part.dtype == _MASK:
                 raise HostTransferError("a boolean mask as an index: how many it selects must come to the host. Use np.where")
-        return DeviceArray(np.asarray(self._held[_unwrapped(index, "an index", mixed=True)]))
+        at = _unwrapped(index, "an index", mixed=True)
+        return DeviceArray(np.asarray(_run("index", operator.getitem, (self._held, at), {})))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self._held[_unwrapped(index, "an index", mixed=True)] = _unwrapped((value, self), "an assignment")[0]
+        at, new = _unwrapped(index, "an index", mixed=True), _unwrapped((value, self), "an assignment")[0]
+        _run("assignment", operator.setitem, (self._held, at, new), {})
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise HostTransferError(
@@ -76,6 +95,12 @@ class DeviceArray(NDArrayOperatorsMixin):
         )
 
     __array__ = __float__ = __int__ = __bool__ = __index__ = __complex__ = __iter__ = _refuse
+
+
+def _run(name: str, function: Callable[..., Any], arguments: Any, options: Any) -> Any:
+    """One operation on held arrays, taken down where a graph is being recorded."""
+    graph = RecordedGraph.current
+    return function(*arguments, **options) if graph is None else graph.run(name, function, arguments, options)
 
 
 def _unwrapped(thing: Any, where: Any, mixed: bool = False) -> Any:
@@ -111,17 +136,20 @@ class _Library(ModuleType):
     """What `backend.array_module` gives for a DeviceArray: NumPy's functions, with results on the device."""
 
     ndarray = DeviceArray
+    graph = RecordedGraph
 
     def __getattr__(self, name: str) -> Any:
         function: Callable[..., Any] = getattr(np, name)
         if not callable(function) or isinstance(function, type):
             return function
         return lambda *args, **options: _wrapped(
-            function(*_unwrapped(args, name, True), **_unwrapped(options, name, True)), options.get("out")
+            _run(name, function, _unwrapped(args, name, True), _unwrapped(options, name, True)), options.get("out")
         )
 
     def asarray(self, x: Any, dtype: Any = None) -> DeviceArray:
-        """x on the device: an explicit transfer."""
+        """x on the device: an explicit transfer, unless it is there."""
+        if isinstance(x, DeviceArray) and (dtype is None or x.dtype == dtype):
+            return x
         return DeviceArray(np.array(x._held if isinstance(x, DeviceArray) else x, dtype))
 
 
@@ -164,7 +192,7 @@ def _launch(source: Any, kernel: str, grid: Any, block: Any, arguments: Any, sha
     from ..kernels.cuda import on_cpu
 
     held = tuple(_unwrapped(value, kernel, True) for value in arguments)
-    on_cpu.launch(source, kernel, grid, block, held, shared)
+    _run("launch", on_cpu.launch, (source, kernel, grid, block, held, shared), {})
 
 
 def to_test_device(x: Any) -> Any:

@@ -31,6 +31,7 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder, bit for bit.")] = False,
     minutes: Annotated[float | None, typer.Option(help="Stop after so long, saved, ready for --resume.")] = None,
+    eager: Annotated[bool, typer.Option("--eager", help="On a GPU: no captured graph; slower, the same bits.")] = False,
 ) -> None:
     """Train a model. What is not given comes from the model's recipe.
 
@@ -61,7 +62,7 @@ def train(
     else:
         run = Run.create(model, out=out, **given)
     print(summary(run), flush=True)
-    outcome = run.train(minutes=minutes)
+    outcome = run.train(minutes=minutes, eager=eager)
     print(closing(run, outcome))
     if outcome.why.startswith("SIG"):
         raise typer.Exit(128 + signal.Signals[outcome.why])

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, Shape, device_of, to_device, zeros
+from ..backend import Array, Shape, resident, zeros
 from .linear_map import LinearMap, LinearMapCache
 from .tree import Tree, leaves
 
@@ -77,7 +77,7 @@ class Masked(LinearMap):
         return LinearMapCache(x.shape)
 
     def there(self, x: Array, cache: Any) -> Tree:
-        m = to_device(self.kept, device_of(x))
+        m = resident(self.kept, x)
         return m * x, ~m * x
 
     def back(self, dy: Tree, cache: Any) -> Array:
@@ -86,7 +86,7 @@ class Masked(LinearMap):
     def join(self, parts: Tree) -> Array:
         """S': m kept + (1 - m) moved. None stands for zeros."""
         kept, moved = parts
-        m = to_device(self.kept, device_of(next(leaves(parts))))
+        m = resident(self.kept, next(leaves(parts)))
         whole: Any = (0 if kept is None else m * kept) + (0 if moved is None else ~m * moved)
         return whole
 
@@ -121,7 +121,7 @@ class Mask(LinearMap):
         self.mask = np.asarray(mask, bool)
 
     def there(self, x: Array, cache: Any) -> Array:
-        return x * to_device(self.mask, device_of(x))
+        return x * resident(self.mask, x)
 
     def back(self, dy: Array, cache: Any) -> Array:
         return self.there(dy, cache)

@@ -19,11 +19,12 @@ Legend: planes first, (K, N, ..., M); b, z (N, ..., M). Which bin, and whether x
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
-from ..backend import Array, device_of, to_device
+from ..backend import Array, resident
 from ..random import Key
 from .coupling import Coupling, Transform, sum_rows, zeros_for_none
 from .elementwise import sigmoid, softplus
@@ -216,9 +217,15 @@ def gather(W: Array, X: Array, H: Array, Y: Array, S: Array, k: Array, start: fl
     return Bin(x0, pick(W, k), y0, pick(H, k), d0, np.where(k < last, pick(S, after), end))
 
 
+@cache
+def _counted(bins: int) -> Array:
+    """0 .. bins - 1."""
+    return np.arange(bins)
+
+
 def scatter(d: Bin, k: Array, bins: int) -> tuple[Array, Array, Array]:
     """dW, dH (K, ...) and dS (K - 1, ...): the transpose of `gather`."""
-    j = to_device(np.arange(bins), device_of(k)).reshape(-1, *[1] * k.ndim)
+    j = resident(_counted(bins), k).reshape(-1, *[1] * k.ndim)
     below, at, end = j < k, j == k, j[:-1]
     return below * d.x0 + at * d.w, below * d.y0 + at * d.h, (end == k - 1) * d.d0 + (end == k) * d.d1
 

@@ -16,11 +16,12 @@ N batch, F frequencies; "..." the axes of t, (N,) as a rule.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, device_of, real_dtype, to_device
+from ..backend import Array, real_dtype, resident
 from ..random import Key
 from .layer import Layer
 
@@ -41,8 +42,7 @@ class TimeEmbedding(Layer):
 
     def rates(self, like: Array) -> Array:
         """f (F,), in the type and on the device of `like`."""
-        f = self.longest ** (-np.arange(self.frequencies) / self.frequencies)
-        return to_device(f.astype(real_dtype(like.dtype)), device_of(like))
+        return resident(_rates(self.longest, self.frequencies, real_dtype(like.dtype)), like)
 
     def forward(self, x: Array, *, train: bool = False, key: Key | None = None) -> tuple[Array, TimeEmbeddingCache]:
         if x.dtype.kind not in "fc":
@@ -83,3 +83,10 @@ class TimeEmbedding(Layer):
     def parts(self, y: Array) -> tuple[Array, Array]:
         """(..., 2 F) -> the sines' and the cosines' half."""
         return y[..., : self.frequencies], y[..., self.frequencies :]
+
+
+@cache
+def _rates(longest: float, frequencies: int, dtype: np.dtype[Any]) -> Array:
+    """f (F,)."""
+    f: Array = (longest ** (-np.arange(frequencies) / frequencies)).astype(dtype)
+    return f

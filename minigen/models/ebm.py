@@ -67,6 +67,7 @@ class EBM(Model):
     """
 
     name = "ebm"
+    uncaptured = "its replay buffer keeps chains at places that a sort on the host draws"
     recipe = Recipe(
         family="energy",
         data=("glyphs", "mnist", "fashion_mnist", "moons", "pinwheel", "checkerboard", "spirals", "ring8"),

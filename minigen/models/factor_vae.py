@@ -159,6 +159,7 @@ class FactorVAE(VAE):
     """
 
     name = "factor_vae"
+    uncaptured = "it permutes every latent among the rows by a sort on the host"
     recipe = Recipe(
         family="vae",
         data=("glyphs", "glyph_factors", "mnist", "fashion_mnist"),

@@ -50,6 +50,7 @@ class Model:
     recipe: ClassVar[Recipe]
     unit: ClassVar[str] = "loss"  # of the terms and of the figures of `evaluate`
     objectives: tuple[Objective, ...] = ()
+    uncaptured: ClassVar[str | None] = None  # why a step cannot be captured as a graph (captured.py), where it cannot
     block: int = 64  # samples that are drawn together: sample i does not depend on how many are asked for
     draws: ClassVar[Mapping[str, type]] = MappingProxyType({})  # what `sample` can be told by name: a temperature, a sampler
     traits: Mapping[str, Any] = MappingProxyType({})  # of a model of sequences: what its integers stand for, as its data says
@@ -117,6 +118,10 @@ class Model:
     def step(self, batch: Any, key: Key) -> Terms:
         """One update, written out: draw, zero the gradients, objective, optimiser, commit. Returns the terms of the loss."""
         raise NotImplementedError(f"{type(self).__name__}.step is not written")
+
+    def phase(self) -> Any:
+        """What kind of step the next one is, where there are several: each is captured by itself."""
+        return ()
 
     def commit(self, noise: Any, forwards: Forwards) -> None:
         """The only place where state changes: takes the forwards of the networks that were updated, in the order of calls."""

@@ -50,6 +50,7 @@ class RBM(Model):
     """
 
     name = "rbm"
+    uncaptured = "its centring takes outer products with cuBLAS, which CuPy does not let a graph hold"
     recipe = Recipe(
         family="energy",
         data=("glyphs", "mnist", "binarized_mnist"),

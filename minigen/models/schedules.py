@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, device_of, real_dtype, to_device
+from ..backend import Array, device_of, real_dtype, resident, to_device
 
 SCHEDULES = ("linear", "cosine")
 PREDICTIONS = ("noise", "x0", "v")
@@ -64,7 +64,7 @@ class Schedule:
         """alpha_bar_t beside the rows of x: (N, 1 ...), in the real type and on the device of x."""
         if isinstance(t, int | np.integer):
             t = to_device(np.full(1, t), device_of(x))
-        table = to_device(self.alpha_bar, device_of(x))
+        table = resident(self.alpha_bar, x)
         return table[t].reshape(-1, *(1,) * (x.ndim - 1))
 
     def scales(self, t: Any, x: Array) -> tuple[Array, Array]:

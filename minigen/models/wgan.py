@@ -112,6 +112,10 @@ class WassersteinGAN(DCGAN):
             return terms
         return terms | self.step_generator(batch, key.at("generator"))
 
+    def phase(self) -> bool:
+        """Whether G moves too."""
+        return not (self.optimizers["d"].t + 1) % self.critic_steps
+
     def step_critic(self, batch: Array, key: Key) -> Terms:
         """One update of f, against fakes of its own."""
         critic_loss, _ = self.objectives

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, empty_like, number, workspace
+from ..backend import Array, CaptureError, empty_like, number, workspace
 from ..metrics.health import health, verdict
+from ..models.captured import Captured
+from ..random import Key
 from . import log
 from .curves import draw_curves
 from .diagnosis import explain, first_bad_layer
-from .errors import NotFiniteRunError
+from .errors import NotFiniteRunError, RunError
 from .evaluation import Figures, batch_of, evaluate
 from .interrupts import Interrupts
+from .late_terms import LateTerms
 from .live_modes import LiveModes
 from .showing import show
 from .state import arrays_of, not_finite
@@ -38,13 +41,13 @@ class Outcome(NamedTuple):
     figures: Figures | None  # of the whole test split, where the run is finished
 
 
-def train(run: Run, *, minutes: float | None, checkpoint_seconds: float, progress: bool | None) -> Outcome:
+def train(run: Run, *, minutes: float | None, checkpoint_seconds: float, progress: bool | None, eager: bool) -> Outcome:
     """Takes the steps that are left. See `Run.train`."""
-    return _Loop(run, minutes, checkpoint_seconds, progress).go()
+    return _Loop(run, minutes, checkpoint_seconds, progress, eager).go()
 
 
 class _Loop:
-    def __init__(self, run: Run, minutes: float | None, checkpoint_seconds: float, progress: bool | None) -> None:
+    def __init__(self, run: Run, minutes: float | None, checkpoint_seconds: float, progress: bool | None, eager: bool) -> None:
         self.run, self.model, self.settings = run, run.model, run.settings
         self.checkpoint_seconds, self.progress = checkpoint_seconds, progress
         self.began = self.saved = self.logged = time.monotonic()
@@ -54,6 +57,8 @@ class _Loop:
         self.before = empty_like(self.model.theta)  # the parameters at the beginning of a step, to explain a NaN with
         self.figures: Figures | None = None
         self.modes = LiveModes(self.settings.data)
+        self.captured = None if eager or uncaptured(run) else Captured(run.model)
+        self.late = LateTerms(run.log)
 
     def go(self) -> Outcome:
         run, steps = self.run, self.settings.steps
@@ -93,6 +98,9 @@ class _Loop:
         run, model = self.run, self.model
         batch = model.batch_of(next(run.batches))
         key = run.key.at("step", run.step)
+        if self.captured is not None:
+            self._captured_step(self.captured, batch, key)
+            return
         self.before[...] = model.theta
         terms = {name: float(number(value)) for name, value in model.step(batch, key).items()}
         if not all(map(math.isfinite, terms.values())):
@@ -100,9 +108,23 @@ class _Loop:
         run.step += 1
         run.log.add(terms)
 
+    def _captured_step(self, step: Captured, batch: Any, key: Key) -> None:
+        """The same without waiting for it. What is not finite is noticed when the terms are brought to the log."""
+        try:
+            self.late.add(step(batch, key))
+        except CaptureError as error:
+            raise RunError(f"{self.settings.model}, step {self.run.step + 1}: {error}. Train it with --eager") from error
+        self.run.step += 1
+
+    def _bring_terms(self) -> None:
+        if bad := self.late.bring():
+            after, why = self.logged_step, f"the term {bad[0]!r} is not finite"
+            raise self._not_finite(f"between steps {after + 1} and {self.run.step}", f"{why}: --eager names step and layer")
+
     def _after_step(self, bar: Any) -> None:
         run, steps = self.run, self.settings.steps
         if run.step % self.settings.log_every == 0 or run.step == steps:
+            self._bring_terms()
             bar.set_postfix({name: f"{value:.4g}" for name, value in run.log.means().items()}, refresh=False)
             self._write_terms()
         if run.step == steps:
@@ -131,6 +153,7 @@ class _Loop:
         timing = {"seconds": round(self.seconds_before + now - self.began, 2), "steps_per_second": round(speed, 2)}
         run.log.write("train", run.step, epoch=round(epoch, 6), **named, **timing)
         self.logged, self.logged_step = now, run.step
+        self.late.restart()
 
     def _evaluate(self, kind: str) -> Figures:
         run = self.run
@@ -179,6 +202,7 @@ class _Loop:
         draw_curves(run.folder / "curves.png", log.read(run.log.path), title=title, unit=self.model.unit)
 
     def _save(self) -> None:
+        self._bring_terms()
         try:
             self.run.save()
         except NotFiniteRunError as error:
@@ -191,6 +215,13 @@ class _Loop:
         hidden = not sys.stderr.isatty() if self.progress is None else not self.progress
         steps, run = self.settings.steps, self.run
         return tqdm(total=steps, initial=run.step, desc=self.settings.model, unit="step", disable=hidden, dynamic_ncols=True)
+
+
+def uncaptured(run: Run) -> str | None:
+    """Why a run's steps are not captured as a graph (models/captured.py); None where they are."""
+    if run.settings.device == "cpu":
+        return "it runs on the CPU"
+    return run.model.uncaptured
 
 
 def is_milestone(step: int) -> bool:

@@ -28,7 +28,7 @@ def summary(run: Run) -> str:
             "steps",
             f"{settings.steps:,} of {settings.batch} rows ({epochs:.3g} epochs), rate {settings.rate:g}, seed {settings.seed}",
         ),
-        ("device", f"{settings.device}, {thread_count()} threads"),
+        ("device", _device(run)),
         ("folder", str(run.folder)),
     ]
     if run.step:
@@ -90,3 +90,11 @@ def _with_error(value: float, error: float | None) -> str:
 
 def _shape(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
+
+
+def _device(run: Run) -> str:
+    """Where it runs, and how its steps do."""
+    if run.settings.device == "cpu":
+        return f"cpu, {thread_count()} threads"
+    why = run.model.uncaptured
+    return f"{run.settings.device}, {'each step captured as one graph' if why is None else f'not captured: {why}'}"

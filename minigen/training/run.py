@@ -151,13 +151,21 @@ class Run:
 
     # ---- working
 
-    def train(self, *, minutes: float | None = None, checkpoint_seconds: float = 30.0, progress: bool | None = None) -> Outcome:
+    def train(
+        self,
+        *,
+        minutes: float | None = None,
+        checkpoint_seconds: float = 30.0,
+        progress: bool | None = None,
+        eager: bool = False,
+    ) -> Outcome:
         """Trains to the last step, or until `minutes` are over, or Ctrl-C or SIGTERM; saves then, and every 30 seconds.
 
-        `progress` shows a bar; by default where the terminal is one.
+        `progress` shows a bar; by default where the terminal is one. On a GPU a step is captured as a graph and launched again,
+        where the model allows it; `eager` asks for every kernel anew, and computes the same bits.
         """
         with held(self.folder):
-            return train(self, minutes=minutes, checkpoint_seconds=checkpoint_seconds, progress=progress)
+            return train(self, minutes=minutes, checkpoint_seconds=checkpoint_seconds, progress=progress, eager=eager)
 
     @property
     def finished(self) -> bool:

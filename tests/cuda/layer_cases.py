@@ -58,7 +58,10 @@ def rows(shape):
 def moved(n):
     value, theta = drawn((n,), "value", "theta")
     expected = wide(value)[0] + 0.125 * (wide(theta)[0] - wide(value)[0])
+    read = value.copy()
     average.step(value, theta, 0.125)
+    average.step_read(read, theta, np.array([0.125], np.float32))
+    assert np.array_equal(read, value)
     close(value, expected, BOUND)
 
 

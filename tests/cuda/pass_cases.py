@@ -18,7 +18,7 @@ from minigen.kernels.normalise import cuda as normalise
 from minigen.kernels.normalise import definition as plain_normalise
 from minigen.kernels.philox import cuda as philox
 from minigen.kernels.philox import definition as plain_philox
-from minigen.random import Key
+from minigen.random import Key, use_of
 
 FLAT = {"one number": 1, "below a block": 37, "exactly a block": 256, "ragged": 1027}
 MIDDLE = {  # (B, R, C)
@@ -73,9 +73,11 @@ def bias(shape, leak, with_bias):
 def moved(n, t):
     arrays = [*drawn((n,), "theta", "grad", "m"), drawn((n,), "v")[0] ** 2]
     exact, numbers = wide(*arrays), {"rate": 0.01, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.1, "t": t}
-    before = exact[0].copy()
+    before, read = exact[0].copy(), [array.copy() for array in arrays]
     plain_adam.step(*exact, **numbers)
     adam.step(*arrays, **numbers)
+    adam.step_read(*read, np.array(adam.numbers(**numbers), np.float32))
+    assert all(map(np.array_equal, arrays, read))  # numbers of the arguments or of memory: the same bits
     for got, expected in zip(arrays, exact, strict=True):
         close(got, expected, BOUND)
     close(wide(arrays[0])[0] - before, exact[0] - before, 2e-5)  # the step is a hundredth of theta
@@ -87,7 +89,14 @@ def same_numbers(n):
     assert words.dtype == np.uint32
     assert np.array_equal(words, plain_philox.words(key, n))
     assert np.array_equal(philox.uniform(key, n, np.dtype(np.float32)), plain_philox.uniform(key, n, np.dtype(np.float32)))
+    there = philox.child(np.array(Key(n).words, np.uint32), *use_of("words"))
+    assert tuple(there.tolist()) == tuple(key)
     z = philox.normal(key, n, np.dtype(np.float32))
+    of_memory = (
+        philox.words(there, n, like=like),
+        *(draw(there, n, z.dtype, like=like) for draw in (philox.uniform, philox.normal)),
+    )
+    assert all(map(np.array_equal, of_memory, (words, philox.uniform(key, n, z.dtype), z)))
     assert np.abs(z - plain_philox.normal(key, n, np.dtype(np.float32))).max() <= 4e-6
 
 

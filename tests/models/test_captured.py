@@ -1,0 +1,226 @@
+"""A captured step equals the step that is not, bit for bit; and what a graph cannot hold is refused by name.
+
+Without a GPU: on the array that stands for CuPy's, whose operations are taken down and done again (minigen/check/recorded.py).
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from minigen import backend, data, models, optim
+from minigen.backend import CaptureError
+from minigen.check.device_array import DEVICE, DeviceArray, running_cuda, standing_for_cupy, to_host, to_test_device
+from minigen.check.recorded import RecordedGraph
+from minigen.kernels.cuda import on_cpu
+from minigen.models.captured import Captured
+from minigen.models.device_key import DeviceKey
+from minigen.models.model import Model
+from minigen.random import Key
+from minigen.training import Run
+from minigen.training.state import arrays_of
+
+pytestmark = pytest.mark.skipif(on_cpu.compiler() is None, reason="CUDA kernels run on the CPU through g++: install it")
+
+POINTS = {  # name -> options: small, and everything that changes from step to step
+    "gan": {"hidden": 8, "latents": 4, "r1": 0.1},
+    "wgan": {"hidden": 8, "latents": 4, "critic_steps": 3, "decay": True},  # two kinds of step, clipped weights
+    "ddpm": {"width": 8},  # a schedule of the rate, an average
+    "realnvp": {"hidden": 8, "depth": 2, "clip": 0.5},  # the norm of a gradient decides on the device
+}
+IMAGES = {"vae": {"hidden": 8, "latents": 3}, "dcgan": {"width": 2, "latents": 3}}  # dcgan: state that commit replaces
+
+
+@pytest.fixture
+def cuda():
+    with running_cuda():
+        yield
+
+
+def made(name):
+    """The model on the device, and its batches there."""
+    options = {**POINTS, **IMAGES}[name]
+    rows = data.load("ring8" if name in POINTS else "glyphs", rows=30)
+    model = models.find(name)(rows.shape, Key(1), **options).to(DEVICE)
+    model.start(1e-2, 9)
+    return model, data.Batches(rows, 8, Key(2), device=DEVICE)  # 30 rows: every fourth batch is smaller
+
+
+def trained(name, capture, steps=9):
+    model, batches = made(name)
+    step = Captured(model) if capture else model.step
+    terms = []
+    for i in range(steps):
+        found = step(model.batch_of(next(batches)), Key(3).at("step", i))
+        terms.append({name: float(backend.number(value)) for name, value in found.items()})
+    holders = {**model.optimizers, **model.averages}
+    return terms, {n: to_host(a) for n, a in arrays_of(model).items()}, {n: holder.t for n, holder in holders.items()}, step
+
+
+@pytest.mark.parametrize("name", [*POINTS, *IMAGES])
+def test_captured_equals_eager(cuda, name):
+    terms, arrays, counts, _ = trained(name, capture=False)
+    again, same, too, step = trained(name, capture=True)
+    assert again == terms
+    assert too == counts
+    for path, array in arrays.items():
+        assert np.array_equal(same[path], array), path
+    programs = [program for program in step._programs.values() if program is not None]
+    assert programs
+    assert all(sum(kind == "launch" for kind, _ in program.graph.work) > 5 for program in programs)
+
+
+def test_recording_runs_nothing(cuda):
+    model, batches = made("vae")
+    step, batch = Captured(model), model.batch_of(next(batches))
+    step(batch, Key(1))
+    graph = step.model.theta.get(), model.optimizers["adam"].t
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RecordedGraph, "launch", lambda self: None)
+        terms = step(batch, Key(2))
+    assert np.array_equal(model.theta.get(), graph[0])
+    assert all(np.isnan(backend.number(value)) for value in terms.values())  # nobody may read them before the launch
+
+
+def test_a_run_is_captured_and_eager_is_one_flag_away(tmp_path):
+    given = {"steps": 7, "batch": 16, "device": "cuda", "options": {"hidden": 8, "latents": 3}, "data_options": {"rows": 60}}
+    logs = []
+    with standing_for_cupy():
+        for eager in (True, False):
+            run = Run.create("vae", out=tmp_path / str(eager), **given)
+            run.model.pictures = lambda batch, key: {}
+            run.train(eager=eager)
+            lines = map(json.loads, run.log.path.read_text().splitlines())
+            logs.append([(line["kind"], line.get("terms"), line.get("figures")) for line in lines])
+            assert run.log.counts == {}
+    assert logs[0] == logs[1]
+
+
+# ---- keys on the device
+
+
+def test_a_key_on_the_device_draws_the_same(cuda):
+    like = to_test_device(np.zeros(1, np.float32))
+    host, there = Key(5).at("a"), DeviceKey(to_test_device(np.array(Key(5).words, np.uint32))).at("a")
+    for path in ((), ("eps",), ("layer", 3, "x"), (-1,)):
+        one, other = host.at(*path), there.at(*path)
+        assert np.array_equal(to_host(other.bits(7, like=like)), one.bits(7))
+        assert np.array_equal(to_host(other.uniform((3, 3), like=like)), one.uniform((3, 3)))
+        assert np.array_equal(to_host(other.normal(9, like=like)), to_host(one.normal(9, like=like)))
+        assert np.array_equal(to_host(other.integers(10, 9, like=like)), one.integers(10, 9))
+        assert np.array_equal(to_host(other.bernoulli(0.5, 9, like=like)), one.bernoulli(0.5, 9))
+
+
+# ---- what is refused
+
+
+class Step(Model):
+    """A model whose step is a function."""
+
+    name = "step"
+
+    def __init__(self, function):
+        self.function = function
+        vae, _ = made("vae")
+        self.__dict__.update({k: v for k, v in vars(vae).items() if k != "function"})
+
+    def step(self, batch, key):
+        return self.function(self, batch, key)
+
+
+def refused(function, message):
+    step, x = Captured(Step(function)), to_test_device(np.ones((4, 3), np.float32))
+    step(x, Key(0))
+    with pytest.raises(CaptureError, match=message):
+        step(x, Key(1))
+    assert RecordedGraph.current is None
+
+
+def host_index(model, x, key):
+    return {"term": x[to_test_device(np.arange(2))].sum(), "more": x[np.nonzero(x)[0]].sum()}
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda model, x, key: {"term": float(x.sum().get())}, r"x\.get\(\) of shape \(\) inside a captured step"),
+        (lambda model, x, key: {"term": 1.0}, "the term 'term' of step is a number on the host"),
+        (
+            lambda model, x, key: {"term": (x + backend.to_device(np.ones((4, 3), np.float32), DEVICE)).sum()},
+            r"copies an array of shape \(4, 3\) from the host",
+        ),
+        (lambda model, x, key: {"term": backend.to_device(x, "cpu").sum()}, r"copies an array of shape \(4, 3\) to the host"),
+        (lambda model, x, key: {"term": (x.T @ x).sum()}, "matmul inside a captured step: CuPy's cuBLAS refuses"),
+        (host_index, "nonzero inside a captured step: how long its result is"),
+        (lambda model, x, key: {"term": x.sum() + key.normal(3).sum()}, r"draws \(3,\) numbers on the CPU"),
+        (lambda model, x, key: {"term": x.sum() + int(key.permutation(3)[0])}, r"draws \(3, 2\) numbers on the CPU"),
+        (lambda model, x, key: {"term": x.sum() + key.words[0]}, "asks for a key's words on the host"),
+        (
+            lambda model, x, key: [model.optimizers["adam"].step() for _ in range(2)] and {"term": x.sum()},
+            "an optimiser or an average moves twice within one captured step",
+        ),
+        (
+            lambda model, x, key: setattr(model, "latents", model.latents + 1) or {"term": x.sum()},
+            "a step of step changes a number on the host, latents|changes its latents, a number on the host",
+        ),
+    ],
+)
+def test_what_a_graph_cannot_hold(cuda, function, message):
+    refused(function, message)
+
+
+def test_an_array_that_has_moved_is_named(cuda):
+    model, batches = made("dcgan")
+    step, batch = Captured(model), model.batch_of(next(batches))
+    for i in range(3):
+        step(batch, Key(i))
+    path, node = next((path, node) for path, node in model.generator.walk("generator") if node.state)
+    name = next(iter(node.state))
+    node.state[name] = node.state[name].copy()  # as put_back does
+    with pytest.raises(CaptureError, match=rf"{path}.{name} is another array than when this step was captured"):
+        step(batch, Key(4))
+
+
+def test_a_launch_makes_no_array(cuda):
+    graph = RecordedGraph()
+    x = to_test_device(np.ones(3, np.float32))
+    with graph.recording():
+        y = 2 * x + 1
+    x.set(np.full(3, 5, np.float32))
+    graph.launch()
+    assert (to_host(y) == 11).all()
+    graph.work.append(("planted", lambda: DeviceArray(np.zeros(2))))
+    with pytest.raises(CaptureError, match=r"an array of shape \(2,\) is made while a captured graph is launched"):
+        graph.launch()
+    assert not RecordedGraph.launching
+
+
+def test_models_that_are_not_captured_say_why():
+    for name in models.names():
+        why = models.find(name).uncaptured
+        assert why is None or len(why) > 20
+    with pytest.raises(CaptureError, match="on the CPU is not captured"):
+        Captured(models.find("vae")((28, 28, 1), Key(0), hidden=4, latents=2))
+    with pytest.raises(CaptureError, match="a step of ebm is not captured: its replay buffer"):
+        Captured(models.find("ebm")((2,), Key(0), replay=8).to(DEVICE))
+
+
+def test_plain_descent_reads_its_rate_from_memory(cuda):
+    """SGD, in array operations: the rate falls from step to step."""
+
+    def step(model, x, key):
+        model.grad[...] = x.sum()
+        model.optimizers["sgd"].step()
+        return {"term": x.sum()}
+
+    found = []
+    for capture in (False, True):
+        model = Step(step)
+        model.optimizers = {"sgd": optim.SGD(model, rate=optim.linear_decay(0.1, 5), momentum=0.9)}
+        run = Captured(model) if capture else model.step
+        for i in range(5):
+            run(to_test_device(np.full((4, 3), i, np.float32)), Key(i))
+        found.append(to_host(model.theta))
+    assert np.array_equal(*found)
