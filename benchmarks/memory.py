@@ -4,7 +4,8 @@ SIDE is `ours`, `pytorch` or `pytorch-channels-last`. For every size of batch, i
 configuration, takes STEPS training steps, and prints a row of JSON with the highest resident memory, in MiB:
 
     above_imports    above what the process held after its imports: model, batch, activations, gradients, optimiser, and the
-                     machine code that either side loads or makes when a kernel is first called
+                     machine code that either side loads or makes when a kernel is first called. Numba puts off a part of
+                     its own import, 39 MiB of modules, to the first kernel, and minigen SciPy's, 16 MiB: they count as imports
     above_code       above what it held after a step of the same configuration with two rows, freed: without that code
 
 CONFIG is one of the reference configurations, or `size` or `width`, where BATCH is what `benchmarks.scaling` stretches instead.
@@ -54,18 +55,24 @@ def forget() -> None:
 def side_of(side: str, name: str, scope: ExitStack) -> Callable[[int], Callable[[int], object]]:
     """batch size -> a step by its number, of one side; imports what that needs."""
     if side == "ours":
-        import minigen.kernels.jit  # noqa: F401  Numba with its compiler is an import too
+        from numba.core.registry import cpu_target
+
+        import minigen.kernels.jit  # noqa: F401  Numba with its compiler is an import too, and SciPy
         from benchmarks import ours, scaling_pairs
         from minigen import backend
+        from minigen.kernels import pool
         from minigen.random import Key
 
-        scope.enter_context(backend.workspace())
+        pool.open_pool()
+        cpu_target.typing_context.refresh()  # sixty modules, which Numba would import at its first kernel
+        space = scope.enter_context(backend.workspace())
 
         def build(batch: int) -> Callable[[int], object]:
             if name in STRETCHED:
                 network = scaling_pairs.ours(*STRETCHED[name](batch))
                 return lambda _: network()
             made = ours.build(name, batch_size=batch)
+            space.clear()  # of what the first values were drawn with, as PyTorch frees its own
             return lambda i: made.step(Key(2).at(i))
 
         return build
