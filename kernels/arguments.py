@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -15,14 +15,15 @@ def same_kind(operation: str, **arrays: Any) -> np.dtype[Any]:
     Real beside complex is allowed, since the complex step sends complex weights past real data; float32 beside float64 is not:
     it would silently leave the precision that the caller chose.
     """
-    found = list(arrays.values())
-    dtype, device = found[0].dtype, device_of(found[0])
-    for x in found:
-        if x.dtype != dtype or device_of(x) != device:
+    dtype: Any = None
+    for x in arrays.values():
+        if type(x) is not np.ndarray or (x.dtype is not dtype and dtype is not None):
             break
+        dtype = x.dtype
     else:
         if dtype.kind in "fc":
-            return dtype  # nearly always: what follows is for complex beside real, and for errors
+            return cast("np.dtype[Any]", dtype)  # nearly always: what follows is for other devices and types, and for errors
+    found = list(arrays.values())
     described = ", ".join(f"{name} {x.dtype}" for name, x in arrays.items())
     if any(x.dtype.kind not in "fc" for x in found):
         raise TypeError(f"{operation}: needs floating-point arrays, got {described}: convert with x.astype(np.float32)")

@@ -103,11 +103,12 @@ class Ladder:
 
     def numba_fits(self, work: int, *arrays: Any) -> bool:
         """Whether the Numba rung is to work on `arrays`."""
-        if _mode == "definition" or not all(type(x) is np.ndarray and x.size for x in arrays):
+        if _mode == "definition":
             return False
         dtype = arrays[0].dtype
-        if any(x.dtype != dtype for x in arrays):
-            return False
+        for x in arrays:
+            if type(x) is not np.ndarray or x.dtype != dtype or not x.size:
+                return False
         if _mode == "numba":
             return bool(dtype == np.float32 or dtype == np.float64)
         return bool(dtype == np.float32) and work >= self.numba_from

@@ -11,6 +11,7 @@ import weakref
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -193,8 +194,8 @@ class Workspace:
     def __init__(self, *, poison: bool = False) -> None:
         self.poison = poison
         self.allocated = 0  # bytes ever taken from the system
-        self._shelf: dict[int, list[Array]] = defaultdict(list)  # block size -> free blocks
-        self._lent: dict[int, tuple[weakref.ref[Array], Array]] = {}  # id of the owner -> (its weak reference, block)
+        self._shelf: dict[int, list[memoryview]] = defaultdict(list)  # block size -> free blocks
+        self._lent: dict[int, tuple[weakref.ref[Array], memoryview]] = {}  # id of the owner -> (its weak reference, block)
 
     def empty(self, shape: int | Shape, dtype: DTypeLike) -> Array:
         """An uninitialised, 64-byte aligned array."""
@@ -206,17 +207,17 @@ class Workspace:
         if shelf:
             block = shelf.pop()
         else:
-            block = aligned_zeros(size, np.uint8)
+            block = memoryview(aligned_zeros(size, np.uint8))  # type: ignore[arg-type]
             self.allocated += size
         # Every view of the array has `owner` as its base: NumPy stops looking for a base at a memoryview.
-        owner = np.frombuffer(memoryview(block)[: count * dtype.itemsize], dtype)  # type: ignore[arg-type]
-        self._lend(owner, size, block)
+        owner = np.frombuffer(block, dtype, count)
+        self._lend(owner, shelf, block)
         if self.poison and dtype.kind in "fc":
             owner[...] = np.nan
         return owner.reshape(shape)
 
-    def _lend(self, owner: Array, size: int, block: Array) -> None:
-        name, shelf, lent = id(owner), self._shelf[size], self._lent
+    def _lend(self, owner: Array, shelf: list[memoryview], block: memoryview) -> None:
+        name, lent = id(owner), self._lent
 
         def give_back(_: weakref.ref[Array]) -> None:
             shelf.append(lent.pop(name)[1])
@@ -235,6 +236,7 @@ class Workspace:
             blocks.clear()
 
 
+@lru_cache(maxsize=4096)
 def _block_size(nbytes: int) -> int:
     """Rounded up to one of eight steps per power of two: nearly equal requests share blocks, at most 12.5 % is wasted."""
     step = max(ALIGNMENT, 1 << max(0, nbytes.bit_length() - 4))

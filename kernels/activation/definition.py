@@ -48,6 +48,8 @@ def slope(kind: str, x: Array, leak: float = 0.0) -> Array:
 def step(x: Array, leak: float) -> Array:
     """1 where x > 0, else leak."""
     above = (x.real > 0).astype(x.real.dtype)
+    if not leak:
+        return above
     found = 1 - above  # arithmetic, not np.where, whose branches nobody can predict: ten times as fast
     found *= leak
     found += above

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
-from minigen.backend import Array
+from minigen.backend import Array, Shape
 
 from .. import arguments
 from ..dispatch import Ladder
@@ -33,14 +34,7 @@ def matmul(
     Shapes: a (M, K), or (K, M) where `transpose_a`; b (K, N), or (N, K) where `transpose_b`; c (M, N), in `out` if given.
     Raises ValueError on shapes that do not fit, and where `accumulate` has no `out` to add to; TypeError on mixed precisions.
     """
-    arguments.check_ndim("matmul", 2, a=a, b=b)
-    m, k = a.shape[::-1] if transpose_a else a.shape
-    k_of_b, n = b.shape[::-1] if transpose_b else b.shape
-    if k != k_of_b:
-        raise ValueError(
-            f"matmul: inner sizes {k} and {k_of_b} differ for a {a.shape} with transpose_a={transpose_a} and b {b.shape} "
-            f"with transpose_b={transpose_b}: transpose the one that lies the other way"
-        )
+    m, k, n = _sizes(a.shape, b.shape, transpose_a, transpose_b)
     dtype = arguments.same_kind("matmul", a=a, b=b)
     if accumulate and out is None:
         raise ValueError("matmul: accumulate=True adds into out: pass out=")
@@ -49,6 +43,21 @@ def matmul(
         a, b, transpose_a=transpose_a, transpose_b=transpose_b, out=out, accumulate=accumulate
     )
     return c
+
+
+@lru_cache(maxsize=1024)  # a layer asks for the same sizes at every step
+def _sizes(a: Shape, b: Shape, transpose_a: bool, transpose_b: bool) -> tuple[int, int, int]:
+    for name, shape in (("a", a), ("b", b)):
+        if len(shape) != 2:
+            raise ValueError(f"matmul: {name} must have 2 axes, got shape {shape}: reshape it")
+    m, k = a[::-1] if transpose_a else a
+    k_of_b, n = b[::-1] if transpose_b else b
+    if k != k_of_b:
+        raise ValueError(
+            f"matmul: inner sizes {k} and {k_of_b} differ for a {a} with transpose_a={transpose_a} and b {b} "
+            f"with transpose_b={transpose_b}: transpose the one that lies the other way"
+        )
+    return m, k, n
 
 
 def _rung(a: Array, b: Array, m: int, k: int, n: int) -> Any:
