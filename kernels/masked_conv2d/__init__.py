@@ -16,7 +16,7 @@ from .definition import Taps
 
 __all__ = ["Taps", "forward", "input_gradient", "weight_gradient"]
 
-LADDER = Ladder(__name__, numba="gathered", numba_from=1 << 16, cuda=None)  # work: multiplications
+LADDER = Ladder(__name__, numba="gathered", numba_from=1 << 16)  # work: multiplications
 
 
 def forward(x: Array, w: Array, taps: Taps, *, out: Array | None = None) -> Array:

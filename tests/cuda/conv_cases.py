@@ -12,6 +12,9 @@ from minigen.kernels.conv2d import cuda as conv2d
 from minigen.kernels.conv2d import definition
 from minigen.kernels.conv2d.geometry import geometry
 from minigen.kernels.cuda import tiling
+from minigen.kernels.masked_conv2d import cuda as masked_conv2d
+from minigen.kernels.masked_conv2d import definition as plain_masked
+from minigen.layers.masked_conv2d import horizontal, raster, spread, vertical
 from minigen.random import Key
 
 SHAPES = {  # (N, H, W, C), (kh, kw), M, stride, padding, dilation, groups
@@ -29,6 +32,18 @@ SHAPES = {  # (N, H, W, C), (kh, kw), M, stride, padding, dilation, groups
     "depthwise": ((1, 5, 6, 8), (3, 3), 8, 1, 1, 1, 8),
 }
 PASSES = ("forward", "input_gradient", "weight_gradient")
+MASKS = {  # (N, H, W, C), taps, M
+    "raster A, one channel": ((2, 9, 8, 1), raster("A", 7), 5),
+    "raster B": ((2, 7, 6, 8), raster("B", 3), 12),
+    "raster B, ragged": ((3, 5, 7, 6), raster("B", 5), 7),
+    "the pixel alone": ((1, 5, 9, 4), raster("B", 1), 3),
+    "vertical, dilated": ((1, 9, 7, 4), spread(vertical("A", 3), 2), 8),
+    "horizontal, one row": ((2, 1, 20, 5), horizontal("A", 5), 4),
+    "beyond the image": ((2, 2, 3, 4), ((-3, 0), (0, 4), (1, -1), (0, 0)), 4),
+    "below and to the right": ((1, 6, 5, 3), ((0, 1), (2, 2)), 9),
+    "one number": ((1, 1, 1, 1), ((0, 0),), 1),
+    "several tiles": ((3, 12, 11, 16), raster("B", 3), 70),
+}
 
 
 def problem(name, shape):
@@ -71,8 +86,45 @@ def on_the_way(rung, name, shape):
     close(result, expected, BOUNDS["float32"])
 
 
+def masked(name, shape, precision="float32", large=None, parts=None, accumulate=False):
+    x_shape, taps, outputs = shape
+    key = Key(sum(x_shape) + outputs)
+    x, dy = key.at("x").normal(x_shape), key.at("dy").normal((*x_shape[:3], outputs))
+    w = key.at("w").normal((len(taps), x_shape[3], outputs))
+    first, second = {"forward": (x, w), "input_gradient": (dy, w), "weight_gradient": (x, dy)}[name]
+    expected, options = getattr(plain_masked, name)(first.astype(np.float64), second.astype(np.float64), taps), {}
+    if accumulate:
+        options = {"out": Key(8).normal(expected.shape), "accumulate": True}
+        expected = expected + options["out"]
+    natural = tiling.tiling
+    if large is not None or parts is not None:
+        masked_conv2d.tiling = lambda r, c, d: tiling.Tiling(r, c, d, bool(large), parts or 1)
+    try:
+        with tiling.precision(precision):
+            close(getattr(masked_conv2d, name)(first, second, taps, **options), expected, BOUNDS[precision])
+    finally:
+        masked_conv2d.tiling = natural
+
+
+def _masked_cases():
+    for name, (title, shape) in product(PASSES, MASKS.items()):
+        tiny = title in ("beyond the image", "one number")
+        yield Case(f"masked_conv2d {name}, {title}", lambda n=name, s=shape: masked(n, s), tiny)
+        for precision in ("tf32", "bf16"):
+            run = lambda n=name, s=shape, p=precision: masked(n, s, p)
+            yield Case(f"masked_conv2d {name}, {precision}, {title}", run, tiny, own_addresses=False)
+    for name in PASSES:
+        for title in ("several tiles", "raster B, ragged"):
+            run = lambda n=name, s=MASKS[title]: masked(n, s, large=True)
+            yield Case(f"masked_conv2d {name}, large blocks, {title}", run)
+        for parts in (2, 7):
+            run = lambda n=name, p=parts: masked(n, MASKS["raster B"], parts=p, accumulate=n == "weight_gradient")
+            yield Case(f"masked_conv2d {name} in {parts} parts", run)
+
+
 def cases():
     """The table."""
+    yield from _masked_cases()
     for name, (title, shape) in product(PASSES, SHAPES.items()):
         tiny = title in ("stride 2 down to one pixel", "1 x 1, one number")
         yield Case(f"conv2d {name}, {title}", lambda n=name, s=shape: implicit(n, s), tiny)

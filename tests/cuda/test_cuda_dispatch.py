@@ -22,6 +22,7 @@ from minigen.kernels import (
     conv2d,
     epilogue,
     gaussian,
+    masked_conv2d,
     matmul,
     normalise,
     philox,
@@ -44,6 +45,7 @@ LADDERS = {
     "conv2d": ("forward", "input_gradient", "weight_gradient"),
     "epilogue": ("finish", "back"),
     "gaussian": ("loss", "divergence"),
+    "masked_conv2d": ("forward", "input_gradient", "weight_gradient"),
     "matmul": ("matmul",),
     "normalise": ("moments", "scale", "sums", "gradient"),
     "philox": ("words", "uniform", "normal"),
@@ -110,6 +112,11 @@ def operations():
     yield "conv2d", lambda x, w: conv2d.forward(x, w, **options), (x, w)
     yield "conv2d back", lambda dy, w: conv2d.input_gradient(dy, w, x.shape, **options), (dy, w)
     yield "conv2d learning", lambda x, dy: conv2d.weight_gradient(x, dy, (3, 3), **options), (x, dy)
+    taps = ((-1, 0), (-1, 1), (0, -1))
+    dense, same = normal("w", 3, 4, 5), normal("dy", 2, 7, 6, 5)
+    yield "masked conv2d", lambda x, w: masked_conv2d.forward(x, w, taps), (x, dense)
+    yield "masked conv2d back", lambda dy, w: masked_conv2d.input_gradient(dy, w, taps), (same, dense)
+    yield "masked conv2d learning", lambda x, dy: masked_conv2d.weight_gradient(x, dy, taps), (x, same)
     yield "activation", lambda x: activation.forward("silu", x), (x,)
     yield "activation of a view", lambda x: activation.forward("tanh", x.transpose(3, 0, 1, 2)), (x,)
     yield "activation back", lambda dy, x: activation.gradient("leaky", dy, x, leak=0.1), (a, a + 1)
@@ -219,6 +226,7 @@ def test_a_network_learns_on_the_device_as_on_the_cpu(cuda):
 def models():
     """(name, model, batch, operations that its step must reach)."""
     from minigen.models.ddpm import DDPM
+    from minigen.models.pixelcnn import PixelCNN
     from minigen.models.vae import VAE
 
     pixels, images = Key(2).uniform((3, 6, 5, 1)), Key(3).uniform((2, 8, 8, 1))
@@ -228,6 +236,7 @@ def models():
         images,
         {"matmul", "conv2d", "normalise", "attention", "resample", "average"},
     )
+    yield "pixelcnn", PixelCNN((6, 5, 1), Key(0), width=8, layers=2), pixels, {"masked_conv2d", "epilogue", "bernoulli", "adam"}
     yield "vae", VAE((6, 5, 1), Key(0), hidden=9, latents=3), pixels, {"matmul", "epilogue", "bernoulli", "gaussian", "adam"}
 
 
