@@ -5,6 +5,14 @@
 
 Both have three hidden layers of 128 units in G and in the critic or discriminator, the same latents, batch, scaling of the data
 and falling rates, and as many updates of G. Results go to benchmarks/results/grid25.json.
+
+What WGAN-GP misses, and where: one training, seed 0, rate 1e-3, 24,000 updates of the critic of a fall meant for 48,000
+and a second fall of 6,000, 20,000 samples. Quality is 92.4 %, the sigma ratio 0.46. 4.8 % of the samples lie between the modes,
+more than 8 sigma from any. The rest are clusters about 0.4 sigma wide, whose middles are 0.7 sigma off in each direction. They
+move about: at rate 7e-4 they are 1.6 sigma off, and those of a running average of G's parameters 0.3 (quality 71 and 91 %). The
+average is no wider (0.43), and as many samples lie between its modes. The critic hardly feels where a cluster is: inwards its
+slope is 0.2 at 1 sigma and 0.9 at 4. The likely cause of the narrowness is the motion, which the critic takes for width.
+A third of the rate in the second fall gave 93.1 % and 0.41.
 """
 
 from __future__ import annotations

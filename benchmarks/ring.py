@@ -7,6 +7,12 @@ The protocol is that of metrics.modes: 2,500 samples, 3 sigma, modes, quality, r
 are the same for all, and the game is the non-saturating one where none is named. G is ten times as fast as D, which provokes
 the collapse; for the two rates D is the faster one. Results go to benchmarks/results/ring8.json, a record for each
 treatment and seed, with the course of its training.
+
+Unrolling is shown after 600 updates, and they are not the end: in one training of 4,000 with the same settings but 256
+latents the modes found at every 500th update were 6, 6, 3, 3, 1, 2, 3, 2. What its authors provoke the collapse with (256
+latents, batch 512, the minimax game, D at 1e-4 and G at 1e-3) collapses to one mode in our networks, too; so does a D ten
+times as fast as G (1e-3 and 1e-4, non-saturating, 6,000 updates), but onto a sharp one: quality 92 %, sigma ratio 1.02. Each
+of these is one training, of seed 0.
 """
 
 from __future__ import annotations

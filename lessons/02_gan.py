@@ -278,7 +278,8 @@ assert STEPS < FULL or max(cure.reverse_kl for cure in cured) < 0.7 < plain.reve
 # %% [markdown]
 # The plain G puts all its samples into one streak, and moves it about. Minibatch discrimination has found the circle. The
 # unrolled G spreads its samples evenly, but has not found the modes yet. None is sharp after so few steps: hardly a sample lies
-# within 3 sigma = 0.03 of a mode. `benchmarks/ring.py` has more seeds, and what did not help: two rates alone.
+# within 3 sigma = 0.03 of a mode. `benchmarks/ring.py` has more seeds, and what did not help: two rates alone, and unrolling
+# for longer, which lost modes again.
 #
 # ## 7. Images
 #
