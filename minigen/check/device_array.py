@@ -164,11 +164,13 @@ def running_cuda() -> Iterator[None]:
     What it proves is all but the GPU: which rung is chosen, that arguments are passed as the kernels declare them, grids, and
     results. RuntimeError where a kernel is launched and there is no g++.
     """
+    inner = "launch" in vars(_library)
     _library.launch = _launch
     try:
         yield
     finally:
-        del _library.launch
+        if not inner:
+            del _library.launch
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Every CUDA kernel on the CPU, at every size and in every order of threads and blocks, against float64."""
+"""Every CUDA kernel at every size against float64: on the CPU in every order of threads and blocks, and on a GPU."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CASES = [*cuda_cases.MATRIX_CASES, *conv_cases.cases(), *layer_cases.cases(), *p
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_case(case, order):
+def test_case(case, place):
     assert case() == 1
 
 
