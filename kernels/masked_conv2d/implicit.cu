@@ -17,7 +17,7 @@
 //
 // architectures: sm_80 sm_90
 // options: LARGE=0,1 PRECISION=0,1,2
-// registers: 168
+// registers: 232
 // instructions: LDGSTS LDS
 
 #include "../conv2d/implicit.cuh"

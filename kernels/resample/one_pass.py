@@ -111,19 +111,31 @@ def mix(
         here = np.uint64(part)
         for task in range(tasks * here // parts, tasks * (here + ONE) // parts):
             n, i = task // high, task % high
-            for e in range(length):
-                lines[here, e] = 0
-            for a in range(row_starts[i], row_starts[i + ONE]):
-                row, weight = rows[a], row_weights[a]
+            begin, end = row_starts[i], row_starts[i + ONE]
+            if begin == end:  # a pixel that no window meets
                 for e in range(length):
-                    lines[here, e] += weight * x[n, row, e]
+                    lines[here, e] = 0
+            for a in range(begin, end):
+                row, weight = rows[a], row_weights[a]
+                if a == begin:  # written, not added to zeros: one row is all there is to nearest
+                    for e in range(length):
+                        lines[here, e] = weight * x[n, row, e]
+                else:
+                    for e in range(length):
+                        lines[here, e] += weight * x[n, row, e]
             for j in range(wide):
-                for c in range(channels):
-                    y[n, i, j, c] = 0
-                for b in range(column_starts[j], column_starts[j + ONE]):
-                    first, share = columns[b] * channels, column_weights[b]
+                begin, end = column_starts[j], column_starts[j + ONE]
+                if begin == end:
                     for c in range(channels):
-                        y[n, i, j, c] += share * lines[here, first + c]
+                        y[n, i, j, c] = 0
+                for b in range(begin, end):
+                    first, share = columns[b] * channels, column_weights[b]
+                    if b == begin:
+                        for c in range(channels):
+                            y[n, i, j, c] = share * lines[here, first + c]
+                    else:
+                        for c in range(channels):
+                            y[n, i, j, c] += share * lines[here, first + c]
 
 
 @compiled
