@@ -51,13 +51,15 @@ class FreeEnergy(Layer):
         w = self.weights()
         a = matmul(x, w.W)  # (N, H)
         a += w.c
-        return -(x @ w.b) - softplus(a).sum(1), FreeEnergyCache(x, sigmoid(a), w)
+        return -matmul(x, w.b[:, None])[:, 0] - softplus(a).sum(1), FreeEnergyCache(x, sigmoid(a), w)
 
     def backward(self, dy: Array, cache: FreeEnergyCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
         w, v, dF = self.weights(cache), cache.v, dy[:, None]  # dF (N, 1)
         g = -dF * cache.h  # (N, H)
         if param_grads and self.learns:
-            self.learn(w, W=lambda **into: matmul(v, g, transpose_a=True, **into), b=-(dy @ v), c=g.sum(0))
+            self.learn(
+                w, W=lambda **into: matmul(v, g, transpose_a=True, **into), b=-matmul(dF, v, transpose_a=True)[0], c=g.sum(0)
+            )
         return matmul(g, w.W, transpose_b=True) - dF * w.b if need_dx else None
 
     def jvp(self, x_dot: Array, cache: FreeEnergyCache, *, move_params: bool = False) -> tuple[Array, FreeEnergyCache]:

@@ -29,6 +29,7 @@ from numpy.typing import DTypeLike
 
 from .. import optim
 from ..backend import Array, Shape, to_device
+from ..kernels.matmul import matmul
 from ..layers.elementwise import softplus
 from ..layers.free_energy import FreeEnergy
 from ..random import Key
@@ -50,7 +51,6 @@ class RBM(Model):
     """
 
     name = "rbm"
-    uncaptured = "its centring takes outer products with cuBLAS, which CuPy does not let a graph hold"
     recipe = Recipe(
         family="energy",
         data=("glyphs", "mnist", "binarized_mnist"),
@@ -210,7 +210,7 @@ class RBM(Model):
 
 def center(W: Array, b: Array, c: Array, *, mu: Array, lam: Array) -> None:
     """Makes the gradients W (V, H), b (V,), c (H,) the centred ones, in place; mu (V,), lam (H,). See the top of this file."""
-    W -= np.outer(mu, c)
-    W -= np.outer(b, lam)
-    b -= W @ lam
-    c -= mu @ W
+    W -= mu[:, None] * c
+    W -= b[:, None] * lam
+    b -= matmul(W, lam[:, None])[:, 0]
+    c -= matmul(mu[None], W)[0]
