@@ -57,9 +57,8 @@ class FreeEnergy(Layer):
         w, v, dF = self.weights(cache), cache.v, dy[:, None]  # dF (N, 1)
         g = -dF * cache.h  # (N, H)
         if param_grads and self.learns:
-            self.learn(
-                w, W=lambda **into: matmul(v, g, transpose_a=True, **into), b=-matmul(dF, v, transpose_a=True)[0], c=g.sum(0)
-            )
+            db = -matmul(dF, v, transpose_a=True)[0]  # (V,)
+            self.learn(w, W=lambda **into: matmul(v, g, transpose_a=True, **into), b=db, c=g.sum(0))
         return matmul(g, w.W, transpose_b=True) - dF * w.b if need_dx else None
 
     def jvp(self, x_dot: Array, cache: FreeEnergyCache, *, move_params: bool = False) -> tuple[Array, FreeEnergyCache]:
