@@ -48,7 +48,7 @@ from ..losses.likelihood import LOG_2PI
 from ..random import Key
 from .model import Model, Recipe
 from .objective import Forwarder, Forwards, Objective, Terms, total
-from .vae import Encoder, reparameterize, reparameterize_backward
+from .vae import Encoder, mean_log_odds, reparameterize, reparameterize_backward
 
 
 class TwoLayerNoise(NamedTuple):
@@ -152,8 +152,7 @@ class HierarchicalVAE(Model):
 
         Otherwise the mean is learned first, while noise alone reaches the decoder, and by then h1 may be switched off for good.
         """
-        mean = (batch.sum(0) + 1) / (len(batch) + 2)  # (*shape), never 0 or 1
-        self.decoder["out"].params["b"][...] = np.log(mean / (1 - mean)).reshape(-1)
+        self.decoder["out"].params["b"][...] = mean_log_odds(batch)
 
     def step(self, batch: Array, key: Key) -> Terms:
         (elbo,) = self.objectives

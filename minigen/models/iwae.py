@@ -52,7 +52,7 @@ from ..losses.likelihood import log_softmax
 from ..random import Key
 from .model import Recipe
 from .objective import Forwards, Objective, Terms
-from .vae import VAE, Encoder, log_ratio, spread
+from .vae import VAE, Encoder, log_ratio, mean_log_odds, spread
 
 BOUNDS = "importance", "average", "doubly"
 
@@ -271,6 +271,13 @@ class IWAE(VAE):
             shape=Reshape(*shape),
         )
         return Encoder(trunk, hidden, latents), decoder
+
+    def data_init(self, batch: Array, key: Key) -> None:
+        """The decoder starts at the mean image of these rows (N, *shape): its last bias is the mean's log-odds, as the paper's.
+
+        Otherwise the mean is learned first, while noise alone reaches the decoder, and latents may be switched off by then.
+        """
+        self.decoder["out"].params["b"][...] = mean_log_odds(batch)
 
     def start(self, rate: float, steps: int) -> None:
         self.optimize(adam=optim.Adam(self, rate=optim.cosine_decay(rate, steps) if steps else rate))

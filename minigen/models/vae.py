@@ -124,6 +124,12 @@ class NegativeElbo(Objective):
         return terms, {"encoder": encoded, "decoder": (logits, decoder_cache)}
 
 
+def mean_log_odds(x: Array) -> Array:
+    """The logits (pixels,) of the mean of images x (N, *shape), with one black and one white more: never 0 or 1."""
+    mean = (x.sum(0) + 1) / (len(x) + 2)
+    return np.log(mean / (1 - mean)).reshape(-1)
+
+
 class VAE(Model):
     """Encoder and decoder with one hidden layer of ReLU; pixels are Bernoulli, latents Gaussian."""
 

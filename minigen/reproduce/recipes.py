@@ -55,7 +55,7 @@ RECIPES: dict[str, Reproduction] = {
         options={"samples": 50}, data_options=SAMPLED, curve="negative_bound",
     ),
     "iwae_k1": Reproduction(
-        "iwae", "mnist", (6000, 160000, 1968000), importance, Published(86.76, "BGS, VAE with k = 1"), rate=3e-3,
+        "iwae", "mnist", (6000, 200000, 1968000), importance, Published(86.76, "BGS, VAE with k = 1"),
         options={"samples": 1}, data_options=SAMPLED, curve="negative_bound",
     ),
     "beta_vae": Reproduction(
