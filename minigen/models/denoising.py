@@ -24,11 +24,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, device_of, real_dtype, to_device
+from ..backend import Array, real_dtype, resident
 from ..losses import mse
 from ..random import Key
 from .diffusion_bound import chances, drawn_steps, factors
 from .objective import Forwarder, Forwards, Objective, Terms
+from .schedules import Schedule
 
 if TYPE_CHECKING:
     from .diffusion import Diffusion
@@ -53,7 +54,7 @@ class Denoising(Objective):
         t: Array = key.integers(model.schedule.T, len(x0), like=x0) + 1
         return t
 
-    def loss(self, model: Diffusion, y: Array, target: Array, t: Array) -> tuple[Any, Array]:
+    def loss(self, y: Array, target: Array, t: Array) -> tuple[Any, Array]:
         """The loss, and dy (N, ...)."""
         return mse(y, target)
 
@@ -77,7 +78,7 @@ class Denoising(Objective):
         x_t = model.schedule.diffuse(x0, t, eps)
         y, cache = forward("net", model.inputs(x_t, t, labels, hidden))  # (N, ...)
 
-        loss, dy = self.loss(model, y, model.schedule.target(self.prediction, x0, t, eps), t)
+        loss, dy = self.loss(y, model.schedule.target(self.prediction, x0, t, eps), t)
         if backward:
             model.net.backward(scale * dy, cache, need_dx=False)
         return {"denoising": loss}, forward.made(self.updates)
@@ -86,22 +87,19 @@ class Denoising(Objective):
 class WeightedDenoising(Denoising):
     """The same as an estimate of the variational bound, in bits per dimension, but for what no parameter moves."""
 
-    def steps(self, model: Diffusion, x0: Array, key: Key) -> Array:
-        return drawn_steps(chances(model.schedule.T, first=1), len(x0), key, x0)
-
-    def loss(self, model: Diffusion, y: Array, target: Array, t: Array) -> tuple[Any, Array]:
-        by_step = to_device(self.weights(model), device_of(y)).astype(real_dtype(y.dtype))  # (T + 1,)
-        error = y - target  # (N, ...)
-        weighted = by_step[t].reshape(-1, *(1,) * (y.ndim - 1)) * error
-        return (weighted * error).mean(), 2 * weighted / error.size
-
-    def weights(self, model: Diffusion) -> Array:
-        """weight k^2 / (2 log 2 chance), by t: (T + 1,), in float64, 0 for t = 0."""
-        plan, t = model.schedule, np.arange(1, model.schedule.T + 1)
+    def __init__(self, prediction: str, drop: float, plan: Schedule, variance: str) -> None:
+        super().__init__(prediction, drop)
+        t = np.arange(1, plan.T + 1)
         a2, s2 = plan.alpha_bar[t], 1 - plan.alpha_bar[t]
-        k2 = {"x0": 1.0, "noise": s2 / a2, "v": s2}[self.prediction]
-        chance, weight = chances(plan.T, first=1), factors(plan, model.variance)[1]
-        return np.concatenate(([0.0], weight[t] * k2 / (2 * math.log(2) * chance[t])))
+        k2 = {"x0": 1.0, "noise": s2 / a2, "v": s2}[prediction]
+        weight, chance = factors(plan, variance)[1], chances(plan.T, 1)
+        self.weights = np.concatenate(([0.0], weight[t] * k2 / (2 * math.log(2) * chance[t])))  # (T + 1,), by t
 
+    def steps(self, model: Diffusion, x0: Array, key: Key) -> Array:
+        return drawn_steps(model.schedule.T, len(x0), key, x0, first=1)
 
-OBJECTIVES = {"simple": Denoising, "bound": WeightedDenoising}
+    def loss(self, y: Array, target: Array, t: Array) -> tuple[Any, Array]:
+        weights = resident(self.weights, y)[t].astype(real_dtype(y.dtype)).reshape(-1, *(1,) * (y.ndim - 1))  # (N, 1 ...)
+        error = y - target  # (N, ...)
+        weighted = weights * error
+        return (weighted * error).mean(), 2 * weighted / error.size

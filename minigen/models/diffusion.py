@@ -28,7 +28,7 @@ from ..backend import Array, Shape, device_of, to_device, zeros
 from ..layers.layer import Layer
 from ..random import Key
 from . import diffusion_sampling as sampling
-from .denoising import OBJECTIVES
+from .denoising import Denoising, WeightedDenoising
 from .diffusion_bound import bound
 from .diffusion_sampling import Seen, Step
 from .drawn_field import field_panel
@@ -50,6 +50,7 @@ OPTIONS: dict[str, Any] = {
     "eta": 0.0,
     "decay": 0.999,  # of the average of the parameters
 }
+OBJECTIVES = ("simple", "bound")
 SAMPLERS = ("ddim", "ancestral", "heun", "langevin")
 TIME_UNIT = 1000.0  # what the network is told of t lies in 0 .. 1000, for every T
 
@@ -78,7 +79,9 @@ class Diffusion(Model):
         self.prediction, self.variance = chosen["prediction"], chosen["variance"]
         self.classes, self.guidance = chosen["classes"], chosen["guidance"]
         self.jumps, self.eta, self.decay = min(chosen["jumps"], chosen["T"]), chosen["eta"], chosen["decay"]
-        self.objectives = (OBJECTIVES[chosen["objective"]](self.prediction, chosen["drop"]),)
+        asked = self.prediction, chosen["drop"]
+        weighted = chosen["objective"] == "bound"
+        self.objectives = (WeightedDenoising(*asked, self.schedule, self.variance) if weighted else Denoising(*asked),)
 
     def start(self, rate: float, steps: int) -> None:
         self.optimize(adam=optim.Adam(self, rate=rate))

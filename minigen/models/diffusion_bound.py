@@ -24,11 +24,12 @@ N rows, D numbers of a row.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..backend import Array, device_of, to_device
+from ..backend import Array, device_of, resident, to_device
 from ..random import Key
 from .objective import Terms
 from .schedules import Schedule
@@ -54,9 +55,8 @@ def bound(model: Diffusion, batch: Any, key: Key, *, whole: bool = False) -> Ter
         for t in range(2, T + 1):
             steps += step_kl(model, x0, labels, np.full(N, t), key.at("step", t))
     elif T > 1:
-        chance = chances(T, first=2)
-        drawn = to_device(drawn_steps(chance, N, key.at("t"), x0), "cpu")
-        steps = step_kl(model, x0, labels, drawn, key.at("step")) / chance[drawn]
+        drawn = to_device(drawn_steps(T, N, key.at("t"), x0, first=2), "cpu")
+        steps = step_kl(model, x0, labels, drawn, key.at("step")) / chances(T, 2)[drawn]
     else:
         steps = np.zeros(N)
     to_bits = 1 / (math.prod(x0.shape[1:]) * math.log(2))
@@ -65,7 +65,8 @@ def bound(model: Diffusion, batch: Any, key: Key, *, whole: bool = False) -> Ter
     return {"bits": sum(means.values()), **means}
 
 
-def chances(T: int, *, first: int) -> Array:
+@cache
+def chances(T: int, first: int) -> Array:
     """With what chance a row is given step t of first .. T: (T + 1,), by t. It falls like 1 / t, as the terms do.
 
     So a term divided by its chance is nearly one number, whatever t.
@@ -75,15 +76,25 @@ def chances(T: int, *, first: int) -> Array:
     return likely / likely.sum()
 
 
-def drawn_steps(chance: Array, N: int, key: Key, like: Array) -> Array:
-    """t (N,) integers beside the rows of `like`, each with its `chance`, and together spread evenly over it.
+@cache
+def _ends(T: int, first: int) -> Array:
+    """Where the parts of t = 0 .. T - 1 end, if [0, 1) is cut by the chances: (T,)."""
+    return np.cumsum(chances(T, first))[:-1]
+
+
+@cache
+def _places(N: int) -> Array:
+    return np.arange(N) / max(1, N)
+
+
+def drawn_steps(T: int, N: int, key: Key, like: Array, *, first: int) -> Array:
+    """t (N,) integers of first .. T beside the rows of `like`, each with its chance, and together spread evenly over it.
 
     N places 1 / N apart on a circle, which is turned at random: every batch has its share of early and late steps.
     """
-    turn = key.uniform(1, np.float64, like=like)
-    place = (to_device(np.arange(N) / max(1, N), device_of(like)) + turn) % 1  # (N,) in [0, 1)
-    edges = to_device(np.cumsum(chance)[:-1], device_of(like))
-    t: Array = np.searchsorted(edges, place, side="right")
+    turn = key.uniform(1, np.float32, like=like)
+    place = (resident(_places(N), like) + turn) % 1  # (N,) in [0, 1)
+    t: Array = np.searchsorted(resident(_ends(T, first), like), place, side="right")
     return t
 
 

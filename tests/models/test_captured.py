@@ -28,6 +28,7 @@ POINTS = {  # name -> options: small, and everything that changes from step to s
     "gan": {"hidden": 8, "latents": 4, "r1": 0.1},
     "wgan": {"hidden": 8, "latents": 4, "critic_steps": 3, "decay": True},  # two kinds of step, clipped weights
     "ddpm": {"width": 8},  # a schedule of the rate, an average
+    "ddpm, the bound": {"width": 8, "objective": "bound"},  # steps by their chance
     "realnvp": {"hidden": 8, "depth": 2, "clip": 0.5},  # the norm of a gradient decides on the device
 }
 IMAGES = {"vae": {"hidden": 8, "latents": 3}, "dcgan": {"width": 2, "latents": 3}}  # dcgan: state that commit replaces
@@ -50,7 +51,7 @@ def made(name, device=DEVICE):
     """The model on the device, and its batches there."""
     options = {**POINTS, **IMAGES}[name]
     rows = data.load("ring8" if name in POINTS else "glyphs", rows=30)
-    model = models.find(name)(rows.shape, Key(1), **options).to(device)
+    model = models.find(name.partition(",")[0])(rows.shape, Key(1), **options).to(device)
     model.start(1e-2, 9)
     return model, data.Batches(rows, 8, Key(2), device=device)  # 30 rows: every fourth batch is smaller
 

@@ -250,7 +250,9 @@ def test_a_wrong_option_is_named(shape, options, says):
 
 
 def test_labels_that_are_not_there_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="trained without labels: train it with --set classes=10"):
+    with pytest.raises(
+        ValueError, match="trained without labels, and draws no class by itself: train it with --set classes=10"
+    ):
         make().sample_class([1], KEY)
     with pytest.raises(ValueError, match=r"classes 0 \.\. 1, and was asked for 0 \.\. 2"):
         make(classes=2).sample_class([0, 2], KEY)
