@@ -86,7 +86,7 @@ ROWS = [
 
 
 def test_check_prints_a_line_for_each_parameter_and_the_verdict(minigen, monkeypatch):
-    monkeypatch.setattr(check, "check_model", lambda name: ROWS)
+    monkeypatch.setattr(check, "check_model", lambda name, device: ROWS)
     code, out, err = minigen("check", "vae")
     assert (code, err) == (0, "")
     (line,) = (line for line in out.splitlines() if "encoder.W" in line)
@@ -96,7 +96,7 @@ def test_check_prints_a_line_for_each_parameter_and_the_verdict(minigen, monkeyp
 
 def test_check_json_is_stable(minigen, monkeypatch):
     monkeypatch.setattr(
-        check, "check_model", lambda name: [*ROWS, Row("vae", "elbo", "decoder.W", "complex step", float("nan"))]
+        check, "check_model", lambda name, device: [*ROWS, Row("vae", "elbo", "decoder.W", "complex step", float("nan"))]
     )
     code, out, _ = minigen("check", "vae", "--json")
     rows = json.loads(out)
@@ -113,7 +113,7 @@ def test_check_json_is_stable(minigen, monkeypatch):
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_wrong_gradient_is_exit_code_1(minigen, monkeypatch, as_json):
-    def wrong(name):
+    def wrong(name, device):
         raise ProofError(f"{name}, objective 'elbo': the hand-written gradient is not that of the loss", ROWS)
 
     monkeypatch.setattr(check, "check_model", wrong)
