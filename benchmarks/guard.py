@@ -1,7 +1,8 @@
 """Fair timing on a shared machine: all sides in turn, in one run, with the machine's own speed beside them.
 
-Under load the sides do not suffer alike, so a ratio counts only if the machine was as fast as it can be before and after: its
-rate of single-precision matrix multiplication (SGEMM, PyTorch's) must be within 15 % of the best seen in the run.
+Under load the sides do not suffer alike, so a turn counts only if the machine was as fast as it can be before and after: its
+rate of single-precision matrix multiplication (SGEMM, PyTorch's) must be within 15 % of the best seen in the run. It is looked
+at about once a second, the turns since the last look are dropped if it was slower, and taken again, for a while.
 
 What is possible at all is the machine's **roof**: the best SGEMM rate of the run, PyTorch's or ours, and the bandwidth at which
 it copies memory that no cache holds.
@@ -19,6 +20,8 @@ import numpy as np
 
 WITHIN = 0.15
 SHORTEST = 5e-4  # seconds: calls that are shorter are timed several at once
+LOOK = 1.0  # seconds between two looks at the machine's rate
+PATIENCE = 20.0  # seconds of dropped turns after which a race is given up
 COPY = 64 << 20  # bytes of the array that is copied: more than a cache holds
 
 
@@ -91,7 +94,7 @@ class Race:
     """The lower quartiles of all sides by name, in seconds, and whether the machine was quiet."""
 
     times: dict[str, float]
-    sgemm: tuple[float, float]  # GFLOP/s before and after
+    sgemm: tuple[float, float]  # GFLOP/s, the lowest and the highest while the turns that count were taken
     quiet: bool
 
 
@@ -100,10 +103,16 @@ class _Runner:
     call: Callable[[], object]
     turns: int
     at_once: int  # calls that are timed together
+    least: int
     times: list[float] = field(default_factory=list)
+    untrusted: list[float] = field(default_factory=list)  # since the last look
 
     def run(self) -> float:
         return seconds(lambda: [self.call() for _ in range(self.at_once)]) / self.at_once
+
+    @property
+    def due(self) -> bool:
+        return len(self.times) + len(self.untrusted) < self.turns
 
 
 def race(
@@ -122,16 +131,41 @@ def race(
         lasts = min(seconds(call) for _ in range(3 if budget == math.inf else 2))
         at_once = max(1, math.ceil(SHORTEST / lasts))
         fit = budget / (2 * at_once * lasts)
-        runners[name] = _Runner(call, int(min(turns, max(least, fit))), at_once)
-    before = machine.rate()
-    for turn in range(turns):
-        for runner in runners.values():
-            if turn < runner.turns:
-                runner.run()
-                runner.times.append(runner.run())
-    after = machine.rate()
-    times = {name: lower_quartile(runner.times) for name, runner in runners.items()}
-    return Race(times, (before, after), machine.was_quiet(before, after))
+        own = int(min(turns, max(least, fit)))
+        runners[name] = _Runner(call, own, at_once, min(least, own))
+    rates, dropped = _take_turns(list(runners.values()), machine)
+    quiet = all(len(runner.times) >= runner.least for runner in runners.values()) and machine.was_quiet(*rates)
+    times = {
+        name: lower_quartile(runner.times if quiet else runner.times + runner.untrusted) for name, runner in runners.items()
+    }
+    return Race(times, (min(rates or dropped), max(rates or dropped)), quiet)
+
+
+def _take_turns(runners: list[_Runner], machine: Machine) -> tuple[list[float], list[float]]:
+    """Fills the runners' times; the rates at the looks around turns that count, and around those that were dropped."""
+    rates: list[float] = []
+    dropped: list[float] = []
+    wasted, before = 0.0, machine.rate()
+    while any(runner.due for runner in runners) and wasted < PATIENCE:
+        for runner in runners:
+            runner.untrusted.clear()
+        start = time.perf_counter()
+        while any(runner.due for runner in runners) and time.perf_counter() < start + LOOK:
+            for runner in runners:
+                if runner.due:
+                    runner.run()
+                    runner.untrusted.append(runner.run())
+        after = machine.rate()
+        if machine.was_quiet(before, after):
+            rates += [before, after]
+            for runner in runners:
+                runner.times += runner.untrusted
+                runner.untrusted.clear()
+        else:
+            dropped += [before, after]
+            wasted += time.perf_counter() - start
+        before = after
+    return rates, dropped
 
 
 def relative_error(got: Any, expected: Any) -> float:

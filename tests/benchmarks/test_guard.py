@@ -20,33 +20,59 @@ class Still(guard.Machine):
         self.rates, self.best = list(rates), max(rates)
 
     def rate(self):
-        return self.rates.pop(0)
+        """The next one; the last for ever."""
+        return self.rates.pop(0) if len(self.rates) > 1 else self.rates[0]
 
 
-def test_sides_take_turns_and_a_slow_one_fewer(monkeypatch):
-    heard, now = [], [0.0]
+class Clock:
+    """A time that passes only in calls."""
 
-    def side(name, lasts):
+    def __init__(self, monkeypatch):
+        self.now, self.heard = 0.0, []
+        monkeypatch.setattr(guard.time, "perf_counter", lambda: self.now)
+
+    def side(self, name, *lasts):
+        """A call of so many seconds: the first, the second and so on, and the last for ever."""
+        ahead = list(lasts)
+
         def call():
-            heard.append(name)
-            now[0] += lasts
+            self.heard.append(name)
+            self.now += ahead.pop(0) if len(ahead) > 1 else ahead[0]
 
         return call
 
-    monkeypatch.setattr(guard.time, "perf_counter", lambda: now[0])
-    calls = {"fast": side("fast", 0.001), "slow": side("slow", 1.0), "short": side("short", 0.0001)}
+
+def test_sides_take_turns_and_a_slow_one_fewer(monkeypatch):
+    clock = Clock(monkeypatch)
+    calls = {name: clock.side(name, lasts) for name, lasts in (("fast", 0.001), ("slow", 1.0), ("short", 0.0001))}
     found = guard.race(calls, Still(100.0, 99.0), turns=8, least=3, budget=4.0)
     assert found.quiet
+    assert found.sgemm == (99.0, 100.0)
     assert found.times == {"fast": pytest.approx(0.001), "slow": pytest.approx(1.0), "short": pytest.approx(0.0001)}
-    timed = "".join(name[0] if name != "short" else "t" for name in heard).removeprefix("fffssstt" + "t")
+    timed = "".join(name[0] if name != "short" else "t" for name in clock.heard).removeprefix("fffssstt" + "t")
     assert timed.startswith("ffss" + 10 * "t" + "ffss")
     assert timed.count("s") == 2 * 3  # of eight turns it has the least
     assert timed.count("f") == 2 * 8
 
 
-def test_a_busy_machine_is_noticed():
-    assert not guard.race({"one": lambda: None}, Still(100.0, 84.0), turns=2).quiet
-    assert guard.race({"one": lambda: None}, Still(86.0, 100.0), turns=2).quiet
+def test_turns_on_a_busy_machine_are_dropped_and_taken_again(monkeypatch):
+    """The second look finds it busy: the turn of 2 seconds before it does not count, nor does the one before the third look."""
+    clock = Clock(monkeypatch)
+    side = clock.side("one", *[0.6] * 5, 2.0, 2.0, *[0.6] * 100)  # four calls to plan by, then two a turn, a look after each
+    found = guard.race({"one": side}, Still(100.0, 80.0, 100.0, 100.0), turns=3, least=3)
+    assert found.quiet
+    assert found.times == {"one": pytest.approx(0.6)}
+    assert found.sgemm == (100.0, 100.0)
+    assert len(clock.heard) == 4 + 2 * (2 + 3)
+
+
+def test_a_machine_that_stays_busy_is_given_up(monkeypatch):
+    clock = Clock(monkeypatch)
+    found = guard.race({"one": clock.side("one", 0.5)}, Still(100.0, 84.0), turns=2)
+    assert not found.quiet
+    assert found.times == {"one": pytest.approx(0.5)}
+    assert guard.PATIENCE <= clock.now < guard.PATIENCE + 4
+    assert guard.race({"one": clock.side("one", 0.5)}, Still(86.0, 100.0), turns=2).quiet
 
 
 def test_noise_only_adds_time():
