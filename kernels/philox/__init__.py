@@ -11,7 +11,9 @@ from minigen.backend import Array, array_module
 from ..dispatch import Ladder
 from .definition import Words
 
-LADDER = Ladder(__name__, numba="one_pass", numba_from=1 << 14)  # work: words
+# Work: words. Even for a few, Numba takes 12 microseconds, and the definition's sixty passes of NumPy 100; but a program that
+# draws no more than these should not have to wait for Numba.
+LADDER = Ladder(__name__, numba="one_pass", numba_from=16)
 
 
 def words(key: Words, n: int, *, like: Any = None) -> Array:
