@@ -30,8 +30,10 @@ def evaluate(model: Model, data: Dataset, rows: Array, key: Key, *, device: str 
 
     A batch of n rows has a mean whose variance is s^2 / n, s^2 the variance of one row. So with B batches of n_b rows and means
     m_b, sum n_b (m_b - mean)^2 / (B - 1) estimates s^2 without bias, and sqrt(s^2 / N) is the standard error of the whole.
+    That takes batches drawn at random: those of a split that is sorted by class would differ by their classes, too.
     """
     N = len(rows)
+    rows = rows[key.at("order").permutation(N)]
     sizes: list[int] = []
     means: dict[str, list[float]] = {}
     for i, start in enumerate(range(0, N, ROWS)):
