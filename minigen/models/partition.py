@@ -200,11 +200,24 @@ class Annealing:
         return log_w
 
 
+def chain_means(energy: FreeEnergy, v: Array, sweeps: int, key: Key) -> Array:
+    """Where `sweeps` Gibbs sweeps from v (M, V) lead: the means p(v' = 1 | h) of the last one, (M, V), a base for annealing.
+
+    A base that knows the model's modes leaves annealing little to find. From data, the chains of a trained model reach the
+    modes that it has there and, given many sweeps, in about the model's proportions; what they leave out, each part, which is
+    a distribution over all states, still reaches. The base is fixed before annealing starts, so E w = Z / Z_0 holds for any.
+    """
+    for i in range(sweeps):
+        v = energy.gibbs(energy.hidden(v), key.at(i))
+    means: Array = energy.visible(key.at("h").bernoulli(energy.hidden(v)).astype(v.dtype))
+    return means
+
+
 def ais(energy: FreeEnergy, means: Array, *, chains: int, steps: int, key: Key) -> LogZ:
     """log Z from `chains` walks from independent bits of mean `means` (V,), or a mixture of such (M, V), to the model.
 
     It is too low on average, by Jensen. A mode that few chains reach makes the weights vary however small the steps are; a
-    mixture whose parts lie in the modes, such as smoothed images of the data, mends that.
+    mixture whose parts lie in the modes, such as smoothed images of the data or `chain_means`, mends that.
     """
     path = Annealing(energy, means, steps)
     log_w = path.walk(path.base(chains, key.at("base")), key.at("walk"))

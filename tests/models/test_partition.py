@@ -14,6 +14,7 @@ from minigen.models.partition import (
     OfParameters,
     ais,
     bits,
+    chain_means,
     delta_error,
     exact_log_z,
     exact_samples,
@@ -122,6 +123,19 @@ def test_a_mixture_finds_a_mode_that_bits_of_one_mean_miss():
     assert one.error < 0.05
     assert abs(both.value - exact) < 5 * both.error
     assert both.error < 0.1
+
+
+def test_the_means_of_chains_make_a_base_that_leaves_little_to_find():
+    """12 bits and 8 hidden units, large weights: with 100 parts from chains, six times as many of the chains count."""
+    net = FreeEnergy(12, 8).initialise(KEY.at("net"), np.float64)
+    net.vector.theta[...] = 3 * KEY.at("large").normal(net.vector.theta.shape, np.float64)
+    exact, start = exact_log_z(net), exact_samples(net, 100, KEY.at("start"))
+    means = chain_means(net, start, 20, KEY.at("chains"))
+    assert means.shape == (100, 12)
+    assert ((means > 0) & (means < 1)).all()
+    plain, informed = (ais(net, base, chains=400, steps=20, key=KEY.at("base")) for base in (np.full(12, 0.5), means))
+    assert informed.error < 0.4 * plain.error
+    assert abs(informed.value - exact) < 5 * informed.error
 
 
 def test_the_standard_error_is_one():
