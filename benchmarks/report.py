@@ -69,6 +69,7 @@ def rbm_mnist(r: dict[str, Any]) -> Iterator[Row]:
     for name, found in r["summary"].items():
         what = f"RBM 16 hidden units, PCD-1, {name}, thresholded MNIST, 50 epochs, {found['seeds']} seeds: exact -log p, nats"
         yield Row(what, f"{found['negative_log_likelihood']:.2f}", pydeep[name])
+        yield Row("the same, of the parameters' mean over the last 10 epochs", f"{found['of_averaged_parameters']:.2f}", "")
         sigma, off = found["largest_sigma"], found["largest_off_in_sigmas"]
         what = f"its log Z by annealed importance sampling, {name}: largest sigma in nats; largest error in sigmas"
         reverse = f"reverse: {found['reverse_largest_sigma']:.3f}; {found['reverse_largest_off_in_sigmas']:.1f}"
