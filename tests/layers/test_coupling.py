@@ -194,16 +194,17 @@ def test_the_chains_are_of_a_trained_size(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_inverse_in_float32(kind):
-    """Within what rounding must do: 2^-24 of the row's largest number, 1 / (smallest singular value of the row's Jacobian) times
-    as much after the inverse, and that twice in each coupling, on both ways. The Jacobian is float64's, by differences.
+    """Within what rounding explains. A number of size |x| is rounded by 2^-24 |x|, which the inverse stretches by 1 / (smallest
+    singular value of the row's Jacobian); and every coupling rounds twice, on the way there and on the way back. The Jacobian is
+    that of float64, by differences.
     """
     flow, x, h = chain(kind, True), X[:, :4].astype(np.float32), 1e-6
     (z, logdet), _ = flow.forward(x)
     back, back_logdet = flow.inverse(z)
     exact = chain(kind, True, np.float64)
     exact.vector.theta[...] = flow.vector.theta
-    at = lambda move: exact.forward(x.astype(np.float64) + h * move)[0][0]
-    J = np.stack([(at(e) - at(-e)) / (2 * h) for e in np.eye(4)], -1)  # (50, 4, 4)
+    moved = lambda by: exact.forward(x.astype(np.float64) + by)[0][0]
+    J = np.stack([(moved(h * e) - moved(-h * e)) / (2 * h) for e in np.eye(4)], -1)  # (50, 4, 4)
     stretch = np.maximum(1, 1 / np.linalg.svd(J, compute_uv=False)[:, -1])
     unit = 2.0**-24 * np.maximum(np.abs(x), np.abs(z)).max(1) * stretch
     error, depth = np.abs(back - x).max(1), len(list(flow.children()))
