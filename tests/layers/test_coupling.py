@@ -195,8 +195,8 @@ def test_the_chains_are_of_a_trained_size(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_inverse_in_float32(kind):
     """Within what rounding explains. A number of size |x| is rounded by 2^-24 |x|, which the inverse stretches by 1 / (smallest
-    singular value of the row's Jacobian); and every coupling rounds twice, on the way there and on the way back. The Jacobian is
-    that of float64, by differences.
+    singular value of the row's Jacobian). Every coupling rounds twice, on the way there and on the way back. The Jacobian
+    is that of float64, by differences.
     """
     flow, x, h = chain(kind, True), X[:, :4].astype(np.float32), 1e-6
     (z, logdet), _ = flow.forward(x)
