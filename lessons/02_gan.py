@@ -263,7 +263,7 @@ common = {"latents": 16, "hidden": 128, "rate_ratio": 10.0}
 players = {
     "plain": GAN((2,), key.at("player"), **common),
     "minibatch discrimination": GAN((2,), key.at("player"), minibatch=4, **common),
-    "unrolled five steps": UnrolledGAN((2,), key.at("player"), unroll=5, unroll_rate=0.5, **common),
+    "unrolled five steps": UnrolledGAN((2,), key.at("player"), unroll=5, **common),
 }
 held_out, clouds, coverage = ring.sample(256, key.at("held out")).astype(np.float32), {}, {}
 for name, player in players.items():
@@ -277,9 +277,9 @@ assert STEPS < FULL or max(cure.reverse_kl for cure in cured) < 0.7 < plain.reve
 
 # %% [markdown]
 # The plain G puts all its samples into one streak, and moves it about. Minibatch discrimination has found the circle. The
-# unrolled G spreads its samples evenly, but has not found the modes yet. None is sharp after so few steps: hardly a sample lies
-# within 3 sigma = 0.03 of a mode. `benchmarks/ring.py` has more seeds, and what did not help: two rates alone, and unrolling
-# for longer, which lost modes again.
+# unrolled G spreads its samples evenly, but has not found all modes yet. None is sharp after so few steps: hardly a sample lies
+# within 3 sigma = 0.03 of a mode. `benchmarks/ring.py` trains for longer, on more seeds, and says what did not help: two rates
+# alone, and steps of plain descent for the imagined D, which lost the modes again.
 #
 # ## 7. Images
 #

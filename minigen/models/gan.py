@@ -60,6 +60,8 @@ class Discriminator(Composite):
         return b.features(b.minibatch(dh) if self.kernels else dh, need_dx=b.need_dx)
 
 
+BETAS = (0.5, 0.999)  # of both Adams (Radford et al. 2016)
+
 # On points: small networks. G is faster than D, which without minibatch discrimination ends on one mode (benchmarks/ring.py).
 POINTS: dict[str, Any] = {
     "batch": 128,
@@ -153,8 +155,8 @@ class GAN(Model):
 
     def start(self, rate: float, steps: int) -> None:
         self.optimize(
-            d=optim.Adam(self, self.spans("discriminator"), rate, betas=(0.5, 0.999)),
-            g=optim.Adam(self, self.spans("generator"), self.rate_ratio * rate, betas=(0.5, 0.999)),
+            d=optim.Adam(self, self.spans("discriminator"), rate, betas=BETAS),
+            g=optim.Adam(self, self.spans("generator"), self.rate_ratio * rate, betas=BETAS),
         )
 
     def step(self, batch: Array, key: Key) -> Terms:

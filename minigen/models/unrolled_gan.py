@@ -1,39 +1,63 @@
 """The unrolled GAN (Metz et al. 2017): G is judged by the discriminator that will have answered it.
 
-    theta_k+1 = theta_k - rate dL_D/dtheta (theta_k, fake),   k = 0 .. K-1,        L_G = mean generator(D_theta_K(fake))
+    g_k = dL_D/dtheta (theta_k, fake),   m_k+1 = b1 m_k + (1 - b1) g_k,   v_k+1 = b2 v_k + (1 - b2) g_k^2,        k = 0 .. K-1
+    theta_k+1 = theta_k - rate m^ / (sqrt(v^) + eps),   m^ = m_k+1 / c1,   v^ = v_k+1 / c2,   c = 1 - b^(t+k+1)
+    L_G = mean generator(D_theta_K(fake))
 
-A generator that puts all its samples on one mode is answered by a D that rejects this mode; looking K steps ahead, G sees the
-answer before it moves. L_G depends on the fakes directly and through every step. Back through step k, with a = dL_G/dtheta_k+1:
+The imagined steps are Adam's, from the moments m_0, v_0 and the number of steps t that D's own Adam has. A generator that puts
+all its samples on one mode is answered by a D that rejects this mode; looking K steps ahead, G sees the answer before it moves.
+L_G depends on the fakes directly and through every step. Back through step k, with a = dL_G/dtheta_k+1, and a_m and a_v the
+derivatives by m_k+1 and v_k+1, zero after the last step:
 
-    dL_G/dtheta_k = a - rate H a                          H = d2 L_D / dtheta dtheta
-    dfake        -= rate (d/dfake dL_D/dtheta) a
+    a_m -= rate / (c1 (sqrt(v^) + eps)) a
+    a_v += rate m^ / ((sqrt(v^) + eps)^2 2 sqrt(v^) c2) a
+    a_g  = (1 - b1) a_m + 2 (1 - b2) g_k a_v                 dL_G/dm_k = b1 a_m,   dL_G/dv_k = b2 a_v
+    dL_G/dtheta_k = a + H a_g                                H = d2 L_D / dtheta dtheta
+    dfake        += (d/dfake dL_D/dtheta) a_g
 
-Both products say how D's own gradients change as theta moves along a: `jvp(move_params=True)`, then `backward_jvp`, whose grads
-are H a and whose dx_dot is the mixed product. Every step has a discriminator of its own (`clone`), so all caches stay fresh.
+Both products say how D's own gradients change as theta moves along a_g: `jvp(move_params=True)`, then `backward_jvp`, whose
+grads are H a_g and whose dx_dot is the mixed product. That the steps are Adam's matters: D's gradients fade where it is sure,
+and plain descent answers too little to keep G from collapsing in the end, as does Adam without momentum (benchmarks/ring.py).
+Every step has a discriminator of its own (`clone`), so all caches stay fresh.
 
 N batch, K steps; "..." the axes of an image or a point.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..backend import Array
-from ..layers.layer import Layer
 from ..losses.adversarial import Game
 from ..random import Key
-from .gan import GAN
+from .gan import BETAS, GAN
 from .minimax import GANNoise, GeneratorLoss
 from .model import Recipe
 from .objective import Forwards, Terms
 
+EPS = 1e-8  # Adam's
+TINY = 1e-30  # where a parameter has never had a gradient its v is 0, and so are m and g: 0 / TINY
+
+
+class Played(NamedTuple):
+    """One imagined step, for the way back."""
+
+    D: Any  # as it was before
+    seen: list[Any]
+    g: Array  # (P,)
+    m_hat: Array  # (P,)
+    root: Array  # (P,), sqrt(v_hat)
+    c1: Array  # (1,)
+    c2: Array  # (1,)
+
 
 class UnrolledGeneratorLoss(GeneratorLoss):
-    """mean generator(D_K(G(z))), D_K being D after `steps` steps of plain descent at `rate` on this batch and these fakes.
+    """mean generator(D_K(G(z))), D_K being D after `steps` steps of Adam at `rate` on this batch and these fakes.
 
-    The reals are constants, and so is D_0: gradients reach G alone.
+    The reals are constants, and so are D_0 and the moments it starts from: gradients reach G alone. The moments are the model's
+    state (UnrolledGAN); without them m = 0 and v = 1 of a long training are taken.
     """
 
     def __init__(self, game: Game, steps: int, rate: float) -> None:
@@ -56,32 +80,42 @@ class UnrolledGeneratorLoss(GeneratorLoss):
         fake, made_cache = made  # (N, ...)
         sides = ((batch, self.game.real, key.at("real")), (fake, self.game.fake, key.at("fake")))
 
+        (b1, b2), state = BETAS, model.state
         D: Any = model.discriminator.clone()
-        played: list[tuple[Layer, list[Any]]] = []
+        m, v = state.get("m", np.zeros(1)), state.get("v", np.ones(1))  # (P,)
+        p1, p2 = state.get("b1^t", np.zeros(1)), state.get("b2^t", np.zeros(1))  # (1,)
+        played: list[Played] = []
         for _ in range(self.steps):
             D.zero_grads()
             seen = [(side, *D.forward(x, train=train, key=at)) for x, side, at in sides]
             for side, logits, cache in seen:
                 D.backward(side(logits)[1], cache, need_dx=False)
-            played.append((D, seen))
+            g = D.vector.grad.copy()
+            m, v, p1, p2 = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g, b1 * p1, b2 * p2
+            m_hat, root = m / (1 - p1), np.sqrt(v / (1 - p2))
+            played.append(Played(D, seen, g, m_hat, root, 1 - p1, 1 - p2))
             D = D.clone()
-            D.vector.theta -= self.rate * played[-1][0].vector.grad  # type: ignore[union-attr]
+            D.vector.theta -= self.rate * m_hat / (root + EPS)
         D.zero_grads()
         logits, cache = D.forward(fake, train=train, key=key.at("fake"))  # (N, 1)
         loss, dlogits = self.game.generator(logits)
 
         if backward:
             dfake = D.backward(scale * dlogits, cache)
-            a = D.vector.grad  # dL_G / dtheta_K
-            for D, seen in reversed(played):
+            a, a_m, a_v = D.vector.grad, 0.0, 0.0  # dL_G / dtheta_K
+            for D, seen, g, m_hat, root, c1, c2 in reversed(played):
+                a_m = a_m - self.rate / (c1 * (root + EPS)) * a
+                a_v = a_v + self.rate * m_hat / ((root + EPS) ** 2 * 2 * np.maximum(root, TINY) * c2) * a
+                a_g = (1 - b1) * a_m + 2 * (1 - b2) * g * a_v
+                a_m, a_v = b1 * a_m, b2 * a_v
                 D.zero_grads()
-                D.vector.theta_dot[...] = a
+                D.vector.theta_dot[...] = a_g
                 for (x, _, _), (side, logits, cache) in zip(sides, seen, strict=True):
                     logits_dot, tangents = D.jvp(np.zeros_like(x), cache, move_params=True)
                     dlogits, dlogits_dot = side(logits)[1], side.dot(logits, logits_dot)
                     _, dx_dot = D.backward_jvp(dlogits, dlogits_dot, cache, tangents, need_dx=x is fake)
-                dfake = dfake - self.rate * dx_dot  # of the last call: the fakes'
-                a = a - self.rate * D.vector.grad  # D's grads are H a
+                dfake = dfake + dx_dot  # of the last call: the fakes'
+                a = a + D.vector.grad  # H a_g
             G.backward(dfake, made_cache, need_dx=False)
         return {"generator": loss}, {"generator": made}
 
@@ -101,7 +135,7 @@ class UnrolledGAN(GAN):
             "latents": 16,
             "hidden": 128,
             "unroll": 5,
-            "unroll_rate": 0.5,
+            "unroll_rate": 1e-3,
             "game": "non_saturating",
             "rate_ratio": 10.0,
         },
@@ -115,7 +149,7 @@ class UnrolledGAN(GAN):
         dtype: Any = np.float32,
         *,
         unroll: int = 5,
-        unroll_rate: float = 0.5,
+        unroll_rate: float = 1e-3,
         **options: Any,
     ) -> None:
         if options.get("r1"):
@@ -124,8 +158,29 @@ class UnrolledGAN(GAN):
             )
         self.unroll, self.unroll_rate = unroll, unroll_rate
         super().__init__(shape, key, dtype, **options)
+        imagined: Any = self.discriminator.clone().vector
+        self._places, zeros = imagined.places, np.zeros_like(imagined.theta)
+        self.state |= {"m": zeros, "v": zeros + 1, "b1^t": zeros[:1].copy(), "b2^t": zeros[:1].copy()}
 
     def play(self, name: str, smoothing: float = 0.0, matching: bool = False) -> None:
         super().play(name, smoothing)
         d_loss: Any = self.objectives[0]
         self.objectives = (d_loss, UnrolledGeneratorLoss(d_loss.game, self.unroll, self.unroll_rate))
+
+    def start(self, rate: float, steps: int) -> None:
+        super().start(rate, steps)
+        for name in ("b1^t", "b2^t"):
+            self.state[name] = self.state[name] * 0 + 1
+
+    def commit(self, noise: Any, forwards: Forwards) -> None:
+        """After D's step: its moments, where the imagined discriminators' lie, and how much of Adam's start is left in them."""
+        super().commit(noise, forwards)
+        if any(call.startswith("discriminator") for call in forwards):
+            adam = dict(self.optimizers["d"].named_state())
+            for name in ("m", "v"):
+                moment = self.state[name].copy()
+                for path, place in self._places.items():
+                    place.of(moment)[...] = adam[f"{name}.discriminator.{path}"]
+                self.state[name] = moment
+            for name, beta in zip(("b1^t", "b2^t"), BETAS, strict=True):
+                self.state[name] = self.state[name] * beta

@@ -66,6 +66,34 @@ def test_unrolling_is_proved_through_minibatch_discrimination_and_batch_normalis
     prove(Unrolled((8, 8, 1), KEY, np.float64, latents=4, width=2), IMAGES, KEY.at("proof"))
 
 
+def moved_unrolled(**options):
+    model = points_gan(UnrolledGAN, **options)
+    model.start(1e-3, 3)
+    for i in range(3):
+        model.step(POINTS, KEY.at("moved", i))
+    return model
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_unrolling_is_proved_from_the_moments_of_an_adam_that_has_moved(steps):
+    prove(moved_unrolled(unroll=steps, unroll_rate=0.01), POINTS, KEY.at("proof"), objectives=["generator"])
+
+
+def test_an_imagined_step_is_the_one_that_adam_would_take():
+    """L_G of one imagined step at D's rate is the plain generator's loss after D's own Adam has taken it."""
+    model = moved_unrolled(unroll=1, unroll_rate=1e-3)
+    d_loss, ahead = model.objectives
+    noise = d_loss.draw(model, POINTS, KEY.at("noise"))
+    expected, _ = ahead(model, POINTS, noise, backward=False)
+    before, _ = GeneratorLoss(d_loss.game)(model, POINTS, noise, backward=False)
+    model.zero_grads()
+    d_loss(model, POINTS, noise)
+    model.optimizers["d"].step()
+    after, _ = GeneratorLoss(d_loss.game)(model, POINTS, noise, backward=False)
+    assert after["generator"] == pytest.approx(expected["generator"], rel=1e-10)
+    assert abs(after["generator"] - before["generator"]) > 1e-5
+
+
 def gradient(model, objective):
     noise = objective.draw(model, POINTS, KEY.at("draw"))
     model.zero_grads()
