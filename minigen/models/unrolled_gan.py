@@ -128,7 +128,7 @@ class UnrolledGAN(GAN):
         family="gan",
         data=("ring8", "grid25", "glyphs"),
         batch=128,
-        steps=4000,
+        steps=6000,
         rate=1e-4,
         lesson="02",
         options={

@@ -79,7 +79,7 @@ RECIPES: dict[str, Reproduction] = {
     # ---- adversarial
     "gan": Reproduction("gan", "ring8", (2000, 6000, 400000), coverage, Published(6.3, "PacGAN, GAN on the ring", "higher")),
     "unrolled_gan": Reproduction(
-        "unrolled_gan", "ring8", (400, 4000, 25000), coverage, Published(7.6, "VEEGAN, table 1: unrolled GAN", "higher")
+        "unrolled_gan", "ring8", (400, 6000, 25000), coverage, Published(7.6, "VEEGAN, table 1: unrolled GAN", "higher")
     ),
     "wgan": Reproduction("wgan", "grid25", (3000, 16000, 400000), coverage),
     "wgan_gp": Reproduction(
