@@ -47,10 +47,10 @@ class Played(NamedTuple):
     D: Any  # as it was before
     seen: list[Any]
     g: Array  # (P,)
-    m_hat: Array  # (P,)
-    root: Array  # (P,), sqrt(v_hat)
-    c1: Array  # (1,)
-    c2: Array  # (1,)
+    m_hat: Array  # (P,), m^
+    root: Array  # (P,), sqrt(v^)
+    c1: Array | float  # (1,), 1 - b1^(t+k+1)
+    c2: Array | float  # (1,)
 
 
 class UnrolledGeneratorLoss(GeneratorLoss):
@@ -82,8 +82,8 @@ class UnrolledGeneratorLoss(GeneratorLoss):
 
         (b1, b2), state = BETAS, model.state
         D: Any = model.discriminator.clone()
-        m, v = state.get("m", np.zeros(1)), state.get("v", np.ones(1))  # (P,)
-        p1, p2 = state.get("b1^t", np.zeros(1)), state.get("b2^t", np.zeros(1))  # (1,)
+        m, v = state.get("m", 0.0), state.get("v", 1.0)  # (P,)
+        p1, p2 = state.get("b1^t", 0.0), state.get("b2^t", 0.0)  # (1,)
         played: list[Played] = []
         for _ in range(self.steps):
             D.zero_grads()
@@ -135,7 +135,7 @@ class UnrolledGAN(GAN):
             "latents": 16,
             "hidden": 128,
             "unroll": 5,
-            "unroll_rate": 1e-3,
+            "unroll_rate": 1e-4,
             "game": "non_saturating",
             "rate_ratio": 10.0,
         },
@@ -149,7 +149,7 @@ class UnrolledGAN(GAN):
         dtype: Any = np.float32,
         *,
         unroll: int = 5,
-        unroll_rate: float = 1e-3,
+        unroll_rate: float = 1e-4,
         **options: Any,
     ) -> None:
         if options.get("r1"):
@@ -158,7 +158,7 @@ class UnrolledGAN(GAN):
             )
         self.unroll, self.unroll_rate = unroll, unroll_rate
         super().__init__(shape, key, dtype, **options)
-        imagined: Any = self.discriminator.clone().vector
+        imagined: Any = self.discriminator.clone().vector  # laid out alike in every imagined D
         self._places, zeros = imagined.places, np.zeros_like(imagined.theta)
         self.state |= {"m": zeros, "v": zeros + 1, "b1^t": zeros[:1].copy(), "b2^t": zeros[:1].copy()}
 
@@ -169,8 +169,7 @@ class UnrolledGAN(GAN):
 
     def start(self, rate: float, steps: int) -> None:
         super().start(rate, steps)
-        for name in ("b1^t", "b2^t"):
-            self.state[name] = self.state[name] * 0 + 1
+        self.state |= {name: np.ones_like(self.state[name]) for name in ("b1^t", "b2^t")}  # t = 0
 
     def commit(self, noise: Any, forwards: Forwards) -> None:
         """After D's step: its moments, where the imagined discriminators' lie, and how much of Adam's start is left in them."""
