@@ -109,6 +109,43 @@ def gaussian() -> Iterator[Case]:
         yield Case("gaussian", "divergence", what, kind, divergence, peers_divergence)
 
 
+def reparameterize() -> Iterator[Case]:
+    """Samples of a Gaussian and the way back, of vae and of the importance-weighted network; PyTorch's calls by hand."""
+    for kind, *shape in (("reference", 128, 1, 20), ("reference", 100, 50, 50), ("large", 20, 5000, 50), ("ragged", 31, 7, 33)):
+
+        def sample(shape: Any = shape) -> Any:
+            N, _, L = shape
+            return (normal("mu", N, L), normal("logvar", N, L), normal("eps", *shape)), {}
+
+        def gradient(shape: Any = shape) -> Any:
+            N, _, L = shape
+            return (normal("dz", *shape), normal("logvar", N, L), normal("eps", *shape)), {}
+
+        def log_ratio(shape: Any = shape) -> Any:
+            N, _, L = shape
+            return (normal("logvar", N, L), normal("eps", *shape), normal("z", *shape)), {}
+
+        def peers_sample(given: Any) -> dict[str, Peer]:
+            mu, logvar, eps = map(tensor, given)
+            several = lambda: torch.addcmul(mu[:, None], torch.exp(0.5 * logvar)[:, None], eps)
+            return {"several calls": Peer(several, lambda z: z.numpy())}
+
+        def peers_gradient(given: Any) -> dict[str, Peer]:
+            dz, logvar, eps = map(tensor, given)
+            several = lambda: (dz.sum(1), torch.exp(0.5 * logvar).mul_(0.5).mul_((dz * eps).sum(1)))
+            return {"several calls": Peer(several, lambda made: [part.numpy() for part in made])}
+
+        def peers_ratio(given: Any) -> dict[str, Peer]:
+            logvar, eps, z = map(tensor, given)
+            several = lambda: eps.square().addcmul_(z, z, value=-1).add_(logvar[:, None]).sum(-1).mul_(0.5)
+            return {"several calls": Peer(several, lambda ratio: ratio.numpy())}
+
+        what = "x".join(map(str, shape))
+        yield Case("reparameterize", "sample", what, kind, sample, peers_sample)
+        yield Case("reparameterize", "gradient", what, kind, gradient, peers_gradient)
+        yield Case("reparameterize", "log_ratio", what, kind, log_ratio, peers_ratio)
+
+
 def bernoulli() -> Iterator[Case]:
     """The reconstruction term of vae and of pixelcnn, with its gradient."""
     for kind, n in (("reference", 128), ("reference", 32), ("batch 1", 1), ("ragged", 37)):

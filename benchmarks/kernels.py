@@ -53,6 +53,7 @@ MAKERS = (
     kernel_passes.average,
     kernel_passes.bernoulli,
     kernel_passes.gaussian,
+    kernel_passes.reparameterize,
     kernel_passes.softmax,
     kernel_passes.philox,
     kernel_passes.activations,

@@ -131,7 +131,7 @@ print(f"-log p of an empty pixel at logit 20: through the probability {naively},
 # A check of gradients cannot see it, since the gradient is then the right one of a wrong model. A look at the samples can:
 
 # %%
-logvar, eps = np.full(100_000, -2.0), key.at("eps").normal(100_000, np.float64)
+logvar, eps = np.full((100_000, 1), -2.0), key.at("eps").normal((100_000, 1), np.float64)
 right, wrong = reparameterize(0 * logvar, logvar, eps), 0 * logvar + np.exp(logvar) * eps
 print(f"logvar = -2 means a variance of {np.exp(-2):.4f}; sampled {right.var():.4f}, without the half {wrong.var():.4f}")
 assert abs(right.var() / np.exp(-2) - 1) < 0.02 < abs(wrong.var() / np.exp(-2) - 1)
@@ -302,7 +302,7 @@ def log_mean_exp(a, axis):
 
 def log_weights(x, mu, logvar, eps):
     """log w (k,) for one image x, with z = mu + e^(logvar/2) eps, eps (k, L)."""
-    z = reparameterize(mu, logvar, eps)
+    z = mu + np.exp(0.5 * logvar) * eps  # (k, L)
     logits = model.decoder.forward(z)[0]
     return (x * logits - softplus(logits)).sum((1, 2, 3)) + 0.5 * (logvar + eps**2 - z**2).sum(-1)
 

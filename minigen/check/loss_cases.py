@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels import bernoulli
+from ..kernels import bernoulli, reparameterize
 from ..losses import adversarial, likelihood
 from ..random import Key
 from .case import LossCase, Sizes
@@ -50,6 +50,14 @@ def _weighed(logits: Any, weights: Any, x: Any) -> tuple[Any, Any, Any]:
     return (weights * nll).sum() / N, bernoulli.rows_gradient(logits, x, weights / N), nll / N
 
 
+def _sampled(mu: Any, logvar: Any, eps: Any, c: Any) -> tuple[Any, Any, Any]:
+    """sum_k (c_k . z_k + log p(z_k) - log q(z_k)) / N over samples z_k = mu + e^(logvar/2) eps_k."""
+    N, K = likelihood._rows("samples of a Gaussian", mu), eps.shape[1]
+    z = reparameterize.sample(mu, logvar, eps)  # (N, K, L)
+    dmu, dlogvar = reparameterize.gradient((c - z) / N, logvar, eps)
+    return ((c * z).sum() + reparameterize.log_ratio(logvar, eps, z).sum()) / N, dmu, dlogvar + K / (2 * N)
+
+
 LOSSES: tuple[LossCase, ...] = (
     _likelihood(
         "bernoulli",
@@ -79,6 +87,19 @@ LOSSES: tuple[LossCase, ...] = (
         "gaussian_kl",
         lambda s: ((s.N, s.a), (s.N, s.a)),
         lambda m, v: _mean(0.5 * (m**2 + np.exp(v) - 1 - v), m),
+    ),
+    LossCase(
+        "samples of a Gaussian",
+        lambda: (_sampled, None),
+        lambda s: ((s.N, s.b), (s.N, s.b), *Key(s.seed).normal((2, s.N, s.a, s.b), np.float64)),
+        lambda m, v, eps, c: _mean(
+            sum(
+                c[:, k] * (m + np.exp(v) ** 0.5 * eps[:, k])
+                + (eps[:, k] ** 2 + v - (m + np.exp(v) ** 0.5 * eps[:, k]) ** 2) / 2
+                for k in range(eps.shape[1])
+            ),
+            m,
+        ),
     ),
     _side("cross_entropy", lambda: adversarial.cross_entropy(0.9), lambda l: _softplus(l) - 0.9 * l),
     _side("least squares", lambda: adversarial._squares(1.0), lambda l: (l - 1) ** 2 / 2),

@@ -34,6 +34,7 @@ KERNELS = {  # whose definitions are broken, and the cases that use them
     "masked_conv2d": tuple(case.name for case in CASES if case.cls is MaskedConv2d),
     "bernoulli": ("bernoulli", "bernoulli of rows"),
     "gaussian": ("gaussian", "gaussian_kl"),
+    "reparameterize": ("samples of a Gaussian",),
     "attention": tuple(case.name for case in CASES if case.cls is ScaledDotProduct),
     "resample": tuple(case.name for case in CASES if issubclass(case.cls, RESAMPLE)),
     "softmax": tuple(case.name for case in CASES if case.cls is Softmax),

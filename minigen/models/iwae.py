@@ -52,7 +52,7 @@ from ..losses.likelihood import log_softmax
 from ..random import Key
 from .model import Recipe
 from .objective import Forwards, Objective, Terms
-from .vae import VAE, Encoder, log_ratio, mean_log_odds, spread
+from .vae import VAE, Encoder, log_ratio, mean_log_odds, spread, spread_backward
 
 BOUNDS = "importance", "average", "doubly"
 
@@ -108,9 +108,8 @@ class NegativeBound(Objective):
             dnll = scale * r / N  # (N, K): of -L_K to the negative log likelihoods, so both signs are turned
             dlogits = bernoulli.rows_gradient(logits, x, dnll)
             dz = decoder.backward(dlogits.reshape(decoded[0].shape), decoded[1]).reshape(z.shape) + dnll[..., None] * z
-            dmu = dz.sum(1)  # (N, L)
-            dlogvar = 0.5 * np.exp(0.5 * logvar) * (dz * eps).sum(1) - 0.5 * scale / N
-            encoder.backward((dmu, dlogvar), encoder_cache, need_dx=False)
+            dmu, dlogvar = spread_backward(dz, logvar, eps)  # (N, L), (N, L)
+            encoder.backward((dmu, dlogvar - 0.5 * scale / N), encoder_cache, need_dx=False)
 
         return {"negative_bound": -bound.mean()}, {"encoder": encoded, "decoder": decoded}
 
@@ -209,8 +208,7 @@ class EncoderSurrogate(Objective):
             dlogits = bernoulli.rows_gradient(logits, x, dnll)
             dz = decoder.backward(dlogits.reshape(decoded[0].shape), decoded[1], param_grads=False).reshape(z.shape)
             dz += dnll[..., None] * (z - away * precision)
-            dlogvar = 0.5 * np.exp(0.5 * logvar) * (dz * eps).sum(1)
-            encoder.backward((dz.sum(1), dlogvar), encoder_cache, need_dx=False)
+            encoder.backward(spread_backward(dz, logvar, eps), encoder_cache, need_dx=False)
 
         return {"surrogate": -(squares * log_w).sum(1).mean()}, {"encoder": encoded}
 

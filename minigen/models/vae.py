@@ -23,6 +23,7 @@ from numpy.typing import DTypeLike
 from .. import optim
 from ..backend import Array, Shape
 from ..kernels import bernoulli as bernoulli_kernel
+from ..kernels import reparameterize as gaussian_samples
 from ..layers.composite import Composite, Sequential
 from ..layers.elementwise import ReLU, sigmoid
 from ..layers.initialisers import fan_in_uniform
@@ -39,17 +40,22 @@ from .objective import Forwards, Objective, Terms, total
 
 def reparameterize(mu: Array, logvar: Array, eps: Array) -> Array:
     """z = mu + e^(logvar/2) eps: a sample of N(mu, e^logvar) where eps is one of N(0, 1). All (N, L)."""
-    return mu + np.exp(0.5 * logvar) * eps
+    return gaussian_samples.sample(mu, logvar, eps[:, None])[:, 0]
 
 
 def reparameterize_backward(dz: Array, logvar: Array, eps: Array) -> tuple[Array, Array]:
     """dmu = dz, dlogvar = dz e^(logvar/2) eps / 2."""
-    return dz, 0.5 * dz * np.exp(0.5 * logvar) * eps
+    return gaussian_samples.gradient(dz[:, None], logvar, eps[:, None])
 
 
 def spread(mu: Array, logvar: Array, eps: Array) -> Array:
     """K samples for every image: z_i = mu + e^(logvar/2) eps_i, with mu and logvar (N, L), eps and z (N, K, L)."""
-    return reparameterize(mu[:, None], logvar[:, None], eps)
+    return gaussian_samples.sample(mu, logvar, eps)
+
+
+def spread_backward(dz: Array, logvar: Array, eps: Array) -> tuple[Array, Array]:
+    """dmu = sum_i dz_i, dlogvar = sum_i dz_i e^(logvar/2) eps_i / 2, of dz and eps (N, K, L)."""
+    return gaussian_samples.gradient(dz, logvar, eps)
 
 
 def log_ratio(logvar: Array, eps: Array, z: Array) -> Array:
@@ -57,7 +63,7 @@ def log_ratio(logvar: Array, eps: Array, z: Array) -> Array:
 
     log q is -sum (log 2 pi + logvar + eps^2) / 2 there, and log 2 pi is in both.
     """
-    return 0.5 * (eps * eps + logvar[:, None] - z * z).sum(-1)
+    return gaussian_samples.log_ratio(logvar, eps, z)
 
 
 class Encoder(Composite):

@@ -14,7 +14,7 @@ from minigen.check import CheckError, loss_suite
 from minigen.check.cases import LOSSES, SMALL, Sizes, loss_names
 from minigen.losses import bernoulli, categorical, gaussian, gaussian_kl, mse
 from minigen.losses.likelihood import log_softmax
-from minigen.models.vae import reparameterize, reparameterize_backward
+from minigen.models.vae import reparameterize, reparameterize_backward, spread
 from minigen.random import Key
 
 COUNTS = st.sampled_from([1, 2, 3, 7, 16, 17])
@@ -152,7 +152,7 @@ def test_closed_form_kl_is_that_of_monte_carlo():
     mu, logvar = np.array([[0.8, -0.3]]), np.array([[-0.7, 0.5]])
     n = 200_000
     eps = Key(2).normal((n, 2), np.float64)
-    z = reparameterize(mu, logvar, eps)
+    (z,) = spread(mu, logvar, eps[None])
     log_q = -0.5 * (logvar + eps**2).sum(1)
     log_p = -0.5 * (z**2).sum(1)
     sampled = log_q - log_p
@@ -163,7 +163,7 @@ def test_closed_form_kl_is_that_of_monte_carlo():
 
 def test_reparameterized_samples_have_the_variance_that_logvar_says():
     mu, logvar = np.array([[1.5, -2.0, 0.0]]), np.array([[-2.0, 0.0, 1.5]])
-    z = reparameterize(mu, logvar, Key(3).normal((100_000, 3), np.float64))
+    (z,) = spread(mu, logvar, Key(3).normal((1, 100_000, 3), np.float64))
     np.testing.assert_allclose(z.var(0), np.exp(logvar)[0], rtol=0.02)
     np.testing.assert_allclose(z.mean(0), mu[0], atol=4 * np.exp(0.5 * 1.5) / math.sqrt(100_000))
 

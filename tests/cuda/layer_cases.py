@@ -9,6 +9,8 @@ from pass_cases import BOUND, FLAT, drawn, wide, within
 from minigen.kernels.attention import cuda as attention
 from minigen.kernels.average import cuda as average
 from minigen.kernels.gaussian import cuda as gaussian
+from minigen.kernels.reparameterize import cuda as reparameterize
+from minigen.kernels.reparameterize import definition as plain_reparameterize
 from minigen.kernels.resample import cuda as resample
 from minigen.kernels.softmax import cuda as softmax
 from minigen.layers.attention import ScaledDotProduct
@@ -19,6 +21,14 @@ from minigen.losses import likelihood
 from minigen.random import Key
 
 ROWS = {"one number": (1, 1), "one row": (1, 300), "one column": (70, 1), "a warp": (8, 32), "ragged": (3, 5, 45)}
+SAMPLES = {  # N, K, L
+    "one number": (1, 1, 1),
+    "one sample": (7, 1, 20),
+    "one latent": (3, 50, 1),
+    "a block": (2, 8, 32),
+    "ragged": (3, 37, 45),
+    "many samples": (1, 700, 3),
+}
 IMAGES = {  # (N, H, W, C), factor
     "one number": ((1, 1, 1, 1), 2),
     "one channel": ((2, 5, 4, 1), 2),
@@ -76,6 +86,16 @@ def normal(n):
             within(gradient, exact, BOUND * max(1, np.abs(exact).max()))
 
 
+def sampled(N, K, L):
+    (mu, logvar), (eps, dz) = drawn((N, L), "mu", "logvar"), drawn((N, K, L), "eps", "dz")
+    z = reparameterize.sample(mu, logvar, eps)
+    close(z, plain_reparameterize.sample(*wide(mu, logvar, eps)), BOUND)
+    exact = plain_reparameterize.gradient(*wide(dz, logvar, eps))
+    for got, expected in zip(reparameterize.gradient(dz, logvar, eps), exact, strict=True):
+        close(got, expected, 3e-6)  # signs cancel
+    close(reparameterize.log_ratio(logvar, eps, z), plain_reparameterize.log_ratio(*wide(logvar, eps, z)), 3e-6)
+
+
 def upsampled(kind, shape, f):
     layer = {"nearest": NearestUpsample, "bilinear": BilinearUpsample}[kind](f)
     (x,) = drawn(shape, "x")
@@ -127,6 +147,8 @@ def cases():
     for title, n in FLAT.items():
         yield Case(f"average, {title}", lambda n=n: moved(n), title == "below a block")
         yield Case(f"gaussian, {title}", lambda n=n: normal(n), title == "below a block")
+    for title, sizes in SAMPLES.items():
+        yield Case(f"samples of a Gaussian, {title}", lambda s=sizes: sampled(*s), title == "ragged")
     for title, (shape, f) in IMAGES.items():
         for kind in resample.KINDS:
             yield Case(f"upsample {kind}, {title}", lambda k=kind, s=shape, f=f: upsampled(k, s, f), title == "one channel")

@@ -26,6 +26,7 @@ from minigen.kernels import (
     matmul,
     normalise,
     philox,
+    reparameterize,
     resample,
     rungs,
     softmax,
@@ -49,6 +50,7 @@ LADDERS = {
     "matmul": ("matmul",),
     "normalise": ("moments", "scale", "sums", "gradient"),
     "philox": ("words", "uniform", "normal"),
+    "reparameterize": ("sample", "gradient", "log_ratio"),
     "resample": (
         *("upsample", "upsample_transposed", "average", "average_transposed"),
         *("largest", "picked", "largest_transposed"),
@@ -156,6 +158,10 @@ def operations():
     yield "softmax back", softmax.gradient, (rows, rows**2)
     yield "gaussian", gaussian.loss, (rows, rows + 1, rows - 1)
     yield "divergence", gaussian.divergence, (rows, rows / 3)
+    mu, logvar, eps, dz = normal("mu", 3, 5), normal("logvar", 3, 5), normal("eps", 3, 4, 5), normal("dz", 3, 4, 5)
+    yield "samples of a Gaussian", reparameterize.sample, (mu, logvar, eps)
+    yield "samples of a Gaussian back", reparameterize.gradient, (dz, logvar, eps)
+    yield "weights of samples", reparameterize.log_ratio, (logvar, eps, dz)
 
     def averaged(held, theta):
         held = held.copy()

@@ -23,6 +23,7 @@ FUNCTIONS = {
     "average": ("step",),
     "bernoulli": ("loss", "rows", "rows_gradient"),
     "gaussian": ("loss", "divergence"),
+    "reparameterize": ("sample", "gradient", "log_ratio"),
     "resample": (
         *("upsample", "upsample_transposed", "average", "average_transposed"),
         *("largest", "picked", "largest_transposed"),

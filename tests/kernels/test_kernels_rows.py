@@ -1,4 +1,4 @@
-"""Softmax, the Gaussian losses and averages: one pass against the definition in float64, far out, and by the complex step."""
+"""Softmax, Gaussian losses and samples, averages: one pass against the definition in float64, and by the complex step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minigen.kernels import average, gaussian, rungs, softmax
+from minigen.kernels import average, gaussian, reparameterize, rungs, softmax
 from minigen.random import Key
 
 RUNGS = pytest.mark.parametrize("mode", ["definition", "numba"])
@@ -108,6 +108,39 @@ def test_a_nan_stays_in_its_place(mode):
             assert np.argwhere(np.isnan(dmean)).tolist() == [[1, 4321]]
 
 
+@given(n=st.sampled_from((1, 2, 31)), k=st.sampled_from((1, 2, 50)), latents=SIZES, dtype=TYPES, seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=30)
+def test_samples_of_a_gaussian(n, k, latents, dtype, seed):
+    key = Key(seed)
+    mu, logvar = (drawn(key.at(name), (n, latents), dtype) for name in ("mu", "logvar"))
+    eps, dz = (drawn(key.at(name), (n, latents, k), dtype).swapaxes(1, 2) for name in ("eps", "dz"))  # views
+    (z, exact), scale = both(reparameterize.sample, mu, logvar, eps), np.exp(0.5 * logvar.astype(np.float64))[:, None]
+    assert z.dtype == dtype
+    kernel_cases.check_close(z, exact, BOUND[dtype], scale=np.abs(mu[:, None]) + np.abs(scale * eps))
+    sums = dz, dz * eps * scale / 2
+    for got, true, parts in zip(*both(reparameterize.gradient, dz, logvar, eps), sums, strict=True):
+        assert got.dtype == dtype
+        kernel_cases.check_close(got, true, 3 * BOUND[dtype], scale=np.abs(parts).sum(1))
+    ratio, exact = both(reparameterize.log_ratio, logvar, eps, z)
+    kernel_cases.check_close(ratio, exact, BOUND[dtype], scale=(eps**2 + np.abs(logvar[:, None]) + z**2).astype(float).sum(-1))
+
+
+def test_samples_of_a_gaussian_by_the_complex_step():
+    (mu, logvar, a, b), (eps, dz) = Key(1).normal((4, 3, 5), np.float64), Key(2).normal((2, 3, 4, 5), np.float64)
+    z_dot = reparameterize.sample(mu + 1e-30j * a, logvar + 1e-30j * b, eps).imag / 1e-30
+    dmu, dlogvar = reparameterize.gradient(dz, logvar, eps)
+    np.testing.assert_allclose((dz * z_dot).sum(), (dmu * a + dlogvar * b).sum(), rtol=1e-12)
+
+
+def test_a_sample_weighs_the_ratio_of_its_densities():
+    """log_ratio against the two densities, one logarithm after the other."""
+    (mu, logvar), eps = Key(1).normal((2, 3, 5), np.float64), Key(2).normal((3, 4, 5), np.float64)
+    z = reparameterize.sample(mu, logvar, eps)
+    density = lambda z, m, var: np.exp(-((z - m) ** 2) / (2 * var)) / np.sqrt(2 * np.pi * var)
+    log_p, log_q = (np.log(density(z, m, var)).sum(-1) for m, var in ((0, 1), (mu[:, None], np.exp(logvar)[:, None])))
+    np.testing.assert_allclose(reparameterize.log_ratio(logvar, eps, z), log_p - log_q, rtol=1e-12)
+
+
 @given(n=st.sampled_from((1, 31, 40_001)), dtype=TYPES, share=st.sampled_from((0.001, 0.9)))
 @settings(deadline=None, max_examples=10)
 def test_average(n, dtype, share):
@@ -122,6 +155,12 @@ def test_average(n, dtype, share):
 
 def test_what_does_not_fit_is_refused():
     x = np.zeros((4, 3), np.float32)
+    with pytest.raises(ValueError, match=r"reparameterize.sample: mu \(4, 3\) and logvar \(4, 3\) must be .*eps \(4, 3\)"):
+        reparameterize.sample(x, x, x)
+    with pytest.raises(ValueError, match=r"gradient: logvar \(4, 3\) must be \(N, L\), eps \(4, 1, 3\) and z .* \(4, 2, 3\)"):
+        reparameterize.gradient(np.zeros((4, 2, 3), np.float32), x, x[:, None])
+    with pytest.raises(TypeError, match="mixed precisions"):
+        reparameterize.log_ratio(x, x[:, None], x[:, None].astype(np.float64))
     with pytest.raises(ValueError, match=r"softmax.gradient: shapes differ, dy \(4, 3\), y \(3,\)"):
         softmax.gradient(x, x[0])
     with pytest.raises(TypeError, match="mixed precisions"):

@@ -58,5 +58,6 @@ def test_the_pathwise_one_is_the_vaes():
     from minigen.models.vae import reparameterize_backward
 
     dz = np.cos(Z)
-    for ours, theirs in zip(pathwise(dz, LOGVAR, EPS), reparameterize_backward(dz, np.full(N, LOGVAR), EPS), strict=True):
-        np.testing.assert_allclose(ours, theirs)
+    through_z = reparameterize_backward(dz[:, None], np.full((N, 1), LOGVAR), EPS[:, None])
+    for ours, theirs in zip(pathwise(dz, LOGVAR, EPS), through_z, strict=True):
+        np.testing.assert_allclose(ours[:, None], theirs)

@@ -1,0 +1,56 @@
+"""Samples z = mu + e^(logvar/2) eps of a Gaussian, the way back to mu and logvar, and what a sample weighs: a pass each."""
+
+from __future__ import annotations
+
+from minigen.backend import Array
+
+from .. import arguments
+from ..dispatch import Ladder
+
+LADDER = Ladder(__name__, numba="one_pass", numba_from=1 << 13)  # work: samples, N K L
+
+
+def sample(mu: Array, logvar: Array, eps: Array) -> Array:
+    """-> z (N, K, L) = mu + e^(logvar/2) eps: K samples of each N(mu_n, e^logvar_n) where eps is one of N(0, 1).
+
+    mu, logvar (N, L), eps (N, K, L). Raises ValueError on shapes that do not fit, TypeError on mixed precisions.
+    """
+    _check("reparameterize.sample", mu, logvar, eps, eps)
+    arguments.same_kind("reparameterize.sample", mu=mu, logvar=logvar, eps=eps)
+    z: Array = LADDER.choose(eps.size, mu, logvar, eps).sample(mu, logvar, eps)
+    return z
+
+
+def gradient(dz: Array, logvar: Array, eps: Array) -> tuple[Array, Array]:
+    """-> (dmu, dlogvar), both (N, L): the sums over the samples of dz and of dz e^(logvar/2) eps / 2.
+
+    logvar (N, L), dz and eps (N, K, L). Raises ValueError on shapes that do not fit, TypeError on mixed precisions.
+    """
+    _check("reparameterize.gradient", logvar, logvar, eps, dz)
+    arguments.same_kind("reparameterize.gradient", dz=dz, logvar=logvar, eps=eps)
+    result: tuple[Array, Array] = LADDER.choose(eps.size, dz, logvar, eps).gradient(dz, logvar, eps)
+    return result
+
+
+def log_ratio(logvar: Array, eps: Array, z: Array) -> Array:
+    """-> log p(z) - log q(z) (N, K), in nats, at z = `sample(mu, logvar, eps)`, with p = N(0, 1) and q = N(mu, e^logvar).
+
+    logvar (N, L), eps and z (N, K, L). Raises ValueError on shapes that do not fit, TypeError on mixed precisions.
+    """
+    _check("reparameterize.log_ratio", logvar, logvar, eps, z)
+    arguments.same_kind("reparameterize.log_ratio", logvar=logvar, eps=eps, z=z)
+    ratio: Array = LADDER.choose(eps.size, logvar, eps, z).log_ratio(logvar, eps, z)
+    return ratio
+
+
+def _check(name: str, mu: Array, logvar: Array, eps: Array, z: Array) -> None:
+    if (
+        mu.ndim != 2
+        or mu.shape != logvar.shape
+        or eps.ndim != 3
+        or (eps.shape[0], eps.shape[2]) != mu.shape
+        or z.shape != eps.shape
+    ):
+        own = f"mu {mu.shape} and logvar {logvar.shape}" if mu is not logvar else f"logvar {logvar.shape}"
+        samples = f"eps {eps.shape} and z or its gradient {z.shape}" if z is not eps else f"eps {eps.shape}"
+        raise ValueError(f"{name}: {own} must be (N, L), {samples} (N, K, L): K samples for each row (one: eps[:, None])")
