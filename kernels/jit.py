@@ -97,6 +97,35 @@ def _registers(typing: Any, rows: Any, columns: Any, dtype: Any) -> Any:
 registers: Any = intrinsic(prefer_literal=True)(_registers)
 
 
+def _fetch(typing: Any, array: Any, row: Any, column: Any) -> Any:
+    """In a kernel, `fetch(c, i, j)` asks the memory for the cache line of c[i, j], which is soon to be read and written.
+
+    It returns at once and changes nothing. What a kernel reads in a pattern that the processor does not foresee, such as a few
+    numbers of each row, it otherwise waits for when it needs them.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        made = signature.args[0]
+        held = make_array(made)(context, builder, arguments[0])
+        at = [
+            context.cast(builder, value, kind, types.intp)
+            for value, kind in zip(arguments[1:], signature.args[1:], strict=True)
+        ]
+        address = cgutils.get_item_pointer(context, builder, made, held, at, wraparound=False)
+        byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+        prefetch = builder.module.declare_intrinsic(
+            "llvm.prefetch", [byte], ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+        )
+        to_be_written, everywhere, data = (ir.Constant(flag, n) for n in (1, 3, 1))
+        builder.call(prefetch, [builder.bitcast(address, byte), to_be_written, everywhere, data])
+        return context.get_dummy_value()
+
+    return types.void(array, row, column), generate
+
+
+fetch: Any = intrinsic(_fetch)
+
+
 def known() -> int:
     """How many kernels the package has, of which a program compiles those that it uses; their files are loaded for it."""
     here = Path(__file__).parent

@@ -36,13 +36,15 @@ from numba import prange
 from minigen.backend import Array, empty
 
 from ..arguments import contiguous, output
-from ..jit import WIDE, compiled, registers
+from ..jit import WIDE, compiled, fetch, registers
 from ..pool import thread_count
 
 ROWS, COLUMNS = (8, 32) if WIDE else (6, 16)  # 16 vector registers of tile; 12 of 16 with AVX2
 PANELS = 8  # in a block of b
 DEPTH, WIDTH = 1024, PANELS * COLUMNS  # of a block of b: at float32 1 MiB, of which a product that is less deep uses less
 TALL = 16 * ROWS  # rows of a that pass over a panel before the next one comes
+
+LINE = 16  # float32 numbers of a cache line
 
 _R, _C, _P, _D, _T, ONE, ZERO = (np.uint64(n) for n in (ROWS, COLUMNS, PANELS, DEPTH, TALL, 1, 0))
 
@@ -120,6 +122,8 @@ def multiply(a: Array, b: Array, c: Array, scratch: Array, accumulate: bool, by_
                         width = min(_C, columns - left)
                         for i in range(above, below, _R):
                             for m in range(_R):
+                                for q in range(0, _C, LINE):
+                                    fetch(c, min(i + m, below - ONE), left + min(q, width - ONE))
                                 for q in range(_C):
                                     tile[m, q] = 0
                             for k in range(start, stop):
