@@ -48,6 +48,26 @@ def average() -> Iterator[Case]:
         yield Case("average", "step", f"{n:,} parameters", kind, make, peers, changes=(0,))
 
 
+def sgd() -> Iterator[Case]:
+    """The update of all parameters of rbm, and one with momentum, against PyTorch's fused one."""
+    for kind, n, momentum in (("reference", 393_284, 0.0), ("large", 5_196_384, 0.9), ("ragged", 12_347, 0.9)):
+
+        def make(n: int = n, momentum: float = momentum) -> Any:
+            v = normal("v", n) if momentum else None
+            return (normal("theta", n), normal("grad", n), v), {"rate": 1e-3, "momentum": momentum}
+
+        def peers(given: Any, momentum: float = momentum) -> dict[str, Peer]:
+            theta, grad, v = ([] if x is None else [tensor(x.copy())] for x in given)
+            fused = lambda: torch._fused_sgd_(
+                theta, grad, v, lr=1e-3, momentum=momentum, weight_decay=0.0, dampening=0.0,
+                nesterov=False, maximize=False, is_first_step=False,
+            )  # fmt: skip
+            return {"fused": Peer(fused, lambda _: [x[0].numpy() for x in (theta, v) if x])}
+
+        what = f"{n:,} parameters{', momentum' if momentum else ''}"
+        yield Case("sgd", "step", what, kind, make, peers, changes=(0, 2) if momentum else (0,))
+
+
 def softmax() -> Iterator[Case]:
     """Rows of attention in ddpm and of wavenet's 256 levels, and their way back."""
     for kind, rows, classes in (("reference", 1568, 49), ("reference", 8192, 256), ("ragged", 127, 131)):
@@ -188,13 +208,21 @@ def activations() -> Iterator[Case]:
         ("sigmoid", "reference", 0.0, (128, 784)),
         ("silu", "reference", 0.0, (32, 28, 28, 32)),
         ("silu", "ragged", 0.0, (127, 131)),
+        ("softplus", "reference", 0.0, (128, 500)),
     ):
-        ahead = {"leaky": lambda x: F.leaky_relu(x, 0.2), "tanh": torch.tanh, "sigmoid": torch.sigmoid, "silu": F.silu}[name]
+        ahead = {
+            "leaky": lambda x: F.leaky_relu(x, 0.2),
+            "tanh": torch.tanh,
+            "sigmoid": torch.sigmoid,
+            "silu": F.silu,
+            "softplus": F.softplus,
+        }[name]
         back = {
             "leaky": lambda dy, x, y: aten.leaky_relu_backward(dy, x, 0.2, False),
             "tanh": lambda dy, x, y: aten.tanh_backward(dy, y),
             "sigmoid": lambda dy, x, y: aten.sigmoid_backward(dy, y),
             "silu": lambda dy, x, y: aten.silu_backward(dy, x),
+            "softplus": lambda dy, x, y: aten.softplus_backward(dy, x, 1.0, 20.0),
         }[name]
 
         def make(name: str = name, leak: float = leak, shape: Any = shape) -> Any:

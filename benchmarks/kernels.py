@@ -51,6 +51,7 @@ MAKERS = (
     kernel_attention.attention,
     kernel_passes.adam,
     kernel_passes.average,
+    kernel_passes.sgd,
     kernel_passes.bernoulli,
     kernel_passes.gaussian,
     kernel_passes.reparameterize,

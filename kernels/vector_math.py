@@ -1,4 +1,4 @@
-"""exp, sigmoid and tanh for kernels, written out, so that a loop over them becomes vector instructions.
+"""exp, log1p, sigmoid and tanh for kernels, written out, so that a loop over them becomes vector instructions.
 
 Numba calls the C library for them one number at a time, at a third of the speed of NumPy's own. In float32 they are polynomials
 here, which the compiler treats like any other arithmetic; in float64, where kernels are used for comparison, they stay the
@@ -11,6 +11,9 @@ library's. `compiled` (jit.py) knows this file: when it changes, all kernels are
     sigmoid  (1 or t) / (1 + t) with t = e^-|x|: nothing overflows or cancels. Within 4 ulp.
     tanh     (1 - t) / (1 + t) with t = e^-2|x|. Below |x| = 0.625 that would cancel; there it is Lambert's continued fraction
              x / (1 + z / (3 + z / (5 + ...))), z = x^2, cut after 11, whose error is below 1e-10. Within 4 ulp.
+    log1p    log(1 + t), of 0 <= t <= 1 alone: with s = t / (2 + t) <= 1/3 it is 2 artanh(s), 2 (s + s^3 / 3 + ... + s^15 / 15).
+             The next term is below 1e-9. Within 3 ulp.
+    softplus max(x, 0) + log1p(e^-|x|). Within 4 ulp.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ LN_2_LOW = np.float32(math.log(2) - 0.693359375)
 E2, E3, E4, E5, E6, E7 = (np.float32(1 / math.factorial(i)) for i in range(2, 8))
 MANTISSA = np.int32(23)  # the bit at which the exponent begins
 SMALL = np.float32(0.625)
+L3, L5, L7, L9, L11, L13, L15 = (np.float32(1 / i) for i in range(3, 16, 2))
 T0, T1, T2, U1, U2 = (np.float32(n) for n in (10395, 1260, 21, 4725, 210))  # of the continued fraction, as one quotient
 
 
@@ -73,6 +77,26 @@ def sigmoid_float64(x: Any) -> Any:
     return (t if x < 0 else 1.0) / (1.0 + t)
 
 
+@exactly
+def log1p_float32(t: Any) -> Any:
+    """log(1 + t)."""
+    s = t / (TWO + t)
+    s2 = s * s
+    return TWO * s * (ONE + s2 * (L3 + s2 * (L5 + s2 * (L7 + s2 * (L9 + s2 * (L11 + s2 * (L13 + s2 * L15)))))))
+
+
+@exactly
+def softplus_float32(x: Any) -> Any:
+    """log(1 + e^x)."""
+    return (ZERO if x < 0 else x) + log1p_float32(exp_float32(-abs(x)))
+
+
+@exactly
+def softplus_float64(x: Any) -> Any:
+    """log(1 + e^x)."""
+    return (0.0 if x < 0 else x) + math.log1p(math.exp(-abs(x)))
+
+
 def exp(x: Any) -> Any:
     """e^x, of a float32 or a float64 in a kernel."""
     raise NotImplementedError("a function for kernels")
@@ -85,6 +109,16 @@ def tanh(x: Any) -> Any:
 
 def sigmoid(x: Any) -> Any:
     """1 / (1 + e^-x), of a float32 or a float64 in a kernel."""
+    raise NotImplementedError("a function for kernels")
+
+
+def log1p(t: Any) -> Any:
+    """log(1 + t) of 0 <= t <= 1, a float32 or a float64 in a kernel."""
+    raise NotImplementedError("a function for kernels")
+
+
+def softplus(x: Any) -> Any:
+    """log(1 + e^x), of a float32 or a float64 in a kernel."""
     raise NotImplementedError("a function for kernels")
 
 
@@ -101,3 +135,13 @@ def _tanh(x: Any) -> Any:
 @overload(sigmoid, strict=False)
 def _sigmoid(x: Any) -> Any:
     return (lambda x: sigmoid_float32(x)) if x == types.float32 else (lambda x: sigmoid_float64(x))
+
+
+@overload(log1p, strict=False)
+def _log1p(t: Any) -> Any:
+    return (lambda t: log1p_float32(t)) if t == types.float32 else (lambda t: math.log1p(t))
+
+
+@overload(softplus, strict=False)
+def _softplus(x: Any) -> Any:
+    return (lambda x: softplus_float32(x)) if x == types.float32 else (lambda x: softplus_float64(x))

@@ -19,8 +19,10 @@ import numpy as np
 from .backend import Array, CaptureError, aligned_zeros, device_of
 from .kernels import adam as adam_kernel
 from .kernels import average as average_kernel
+from .kernels import sgd as sgd_kernel
 from .kernels.adam import cuda as adam_cuda
 from .kernels.average import cuda as average_cuda
+from .kernels.sgd import cuda as sgd_cuda
 from .layers.vector import Vector, check_disjoint
 
 Schedule: TypeAlias = Callable[[int], float]  # number of steps already taken -> learning rate
@@ -126,12 +128,11 @@ class SGD(Optimizer):
         super().__init__(owner, spans, rate)
 
     def _update(self, theta: Array, grad: Array, numbers: Any, **moments: Array) -> None:
-        rate, direction = numbers[0] if isinstance(numbers, tuple) else numbers[:1], grad
-        if self.momentum:
-            direction = moments["v"]
-            direction *= self.momentum
-            direction += grad
-        theta -= rate * direction
+        v = moments.get("v")
+        if isinstance(numbers, tuple):
+            sgd_kernel.step(theta, grad, v, rate=numbers[0], momentum=self.momentum)
+        else:
+            sgd_cuda.step_read(theta, grad, v, numbers, self.momentum)
 
 
 class Adam(Optimizer):

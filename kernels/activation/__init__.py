@@ -12,7 +12,7 @@ __all__ = ["KINDS", "forward", "gradient", "slope"]
 
 LADDER = Ladder(__name__, numba="one_pass", numba_from=1 << 14)  # work: elements
 
-KINDS = ("leaky", "tanh", "sigmoid", "silu")
+KINDS = ("leaky", "tanh", "sigmoid", "silu", "softplus")
 
 
 def forward(kind: str, x: Array, *, leak: float = 0.0, out: Array | None = None) -> Array:

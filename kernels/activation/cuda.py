@@ -14,7 +14,7 @@ from minigen.backend import Array, empty_like
 from ..arguments import contiguous
 from ..cuda.launch import each
 
-KINDS = ("leaky", "tanh", "sigmoid", "silu")  # in the order of the kernel's KIND
+KINDS = ("leaky", "tanh", "sigmoid", "silu", "softplus")  # in the order of the kernel's KIND
 
 
 def forward(kind: str, x: Array, *, leak: float = 0.0, out: Array | None = None) -> Array:

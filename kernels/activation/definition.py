@@ -5,6 +5,7 @@
     tanh      tanh x                     1 - y^2
     sigmoid   s = 1 / (1 + e^-x)         s (1 - s)
     silu      x s                        s + x s (1 - s)                  Elfwing et al. 2018
+    softplus  log(1 + e^x)               s                                as max(x, 0) + log(1 + e^-|x|)
 
 They branch on the real part: the complex step is exact, at either side of a kink.
 
@@ -26,6 +27,8 @@ def forward(kind: str, x: Array, *, leak: float = 0.0, out: Array | None = None)
         return _into(out, x * step(x, leak))
     if kind == "tanh":
         return _into(out, np.tanh(x))
+    if kind == "softplus":
+        return _into(out, x * (x.real > 0) + np.log1p(np.exp(np.where(x.real > 0, -x, x))))
     return _into(out, sigmoid(x) if kind == "sigmoid" else x * sigmoid(x))
 
 
@@ -42,6 +45,8 @@ def slope(kind: str, x: Array, leak: float = 0.0) -> Array:
         y = np.tanh(x)
         return 1 - y * y
     s = sigmoid(x)
+    if kind == "softplus":
+        return s
     return s * (1 - s) if kind == "sigmoid" else s + x * s * (1 - s)
 
 

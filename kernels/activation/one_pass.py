@@ -22,7 +22,7 @@ from minigen.backend import Array, empty_like
 
 from ..arguments import contiguous
 from ..jit import compiled
-from ..vector_math import sigmoid, tanh
+from ..vector_math import sigmoid, softplus, tanh
 
 
 def forward(kind: str, x: Array, *, leak: float = 0.0, out: Array | None = None) -> Array:
@@ -97,10 +97,31 @@ def silu_gradient(dy: Array, x: Array, dx: Array, leak: Any) -> None:
         dx[i] = dy[i] * (s + x[i] * s * sigmoid(-x[i]))
 
 
-FORWARD: dict[str, Callable[..., None]] = {"leaky": leaky, "tanh": hyperbolic, "sigmoid": logistic, "silu": silu}
+@compiled
+def soft(x: Array, y: Array, leak: Any) -> None:
+    """log(1 + e^x)."""
+    for i in prange(x.shape[0]):
+        y[i] = softplus(x[i])
+
+
+@compiled
+def soft_gradient(dy: Array, x: Array, dx: Array, leak: Any) -> None:
+    """dy s."""
+    for i in prange(x.shape[0]):
+        dx[i] = dy[i] * sigmoid(x[i])
+
+
+FORWARD: dict[str, Callable[..., None]] = {
+    "leaky": leaky,
+    "tanh": hyperbolic,
+    "sigmoid": logistic,
+    "silu": silu,
+    "softplus": soft,
+}
 GRADIENT: dict[str, Callable[..., None]] = {
     "leaky": leaky_gradient,
     "tanh": hyperbolic_gradient,
     "sigmoid": logistic_gradient,
     "silu": silu_gradient,
+    "softplus": soft_gradient,
 }

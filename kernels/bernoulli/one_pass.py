@@ -2,10 +2,7 @@
 
 Against the definition: there about ten passes over memory, here one, which reads z and x and writes dlogits. What remains is
 exp and log1p. Calls of the C library would be taken one element at a time, several times slower than NumPy's own; so in float32
-both are polynomials, which the compiler turns into vector instructions: exp is that of vector_math.py, and
-
-    log(1 + t) for 0 <= t <= 1: with s = t / (2 + t) <= 1/3, log(1 + t) = 2 artanh(s) = 2 (s + s^3 / 3 + ... + s^15 / 15); the
-    next term is below 1e-9.
+both are polynomials (vector_math.py), which the compiler turns into vector instructions.
 
 Sums are taken in float64: of each chunk of CHUNK elements into its own place in `loss`, of each row in `rows`. So a result does
 not depend on the number of threads.
@@ -18,22 +15,18 @@ Legend: z the logits, x the data, n their number, flat; of `rows` z (N K, P), x 
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
-from numba import prange, types
-from numba.extending import overload
+from numba import prange
 
 from minigen.backend import Array, empty, empty_like
 
 from ..arguments import contiguous, output
 from ..jit import compiled
-from ..vector_math import exactly, exp
+from ..vector_math import exp, log1p
 
 CHUNK = 4096
-ONE, TWO = np.float32(1), np.float32(2)
-L3, L5, L7, L9, L11, L13, L15 = (np.float32(1 / i) for i in range(3, 16, 2))
 
 
 def loss(logits: Array, x: Array, *, out: Array | None = None) -> tuple[Any, Array]:
@@ -59,24 +52,6 @@ def rows_gradient(logits: Array, x: Array, dnll: Array) -> Array:
     z, dz = contiguous(logits).reshape(N * K, P), dlogits.reshape(N * K, P)
     sweep_rows_gradient(z, contiguous(x), contiguous(dnll).reshape(-1), dz)
     return dlogits
-
-
-def log1p(t: Any) -> Any:
-    """log(1 + t) of 0 <= t <= 1, a float32 or a float64 in a kernel."""
-    raise NotImplementedError("a function for kernels")
-
-
-@exactly
-def log1p_float32(t: Any) -> Any:
-    """log(1 + t)."""
-    s = t / (TWO + t)
-    s2 = s * s
-    return TWO * s * (ONE + s2 * (L3 + s2 * (L5 + s2 * (L7 + s2 * (L9 + s2 * (L11 + s2 * (L13 + s2 * L15)))))))
-
-
-@overload(log1p, strict=False)
-def _log1p(t: Any) -> Any:
-    return (lambda t: log1p_float32(t)) if t == types.float32 else (lambda t: math.log1p(t))
 
 
 @compiled

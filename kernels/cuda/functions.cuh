@@ -5,6 +5,7 @@
 //     1 tanh          tanh x                  4 t / (1 + t)^2,  t = e^-2|x|
 //     2 sigmoid       s = 1 / (1 + e^-x)      t / (1 + t)^2,    t = e^-|x|
 //     3 silu          x s                     s + x s (1 - s),  and 1 - s is the sigmoid of -x
+//     4 softplus      log(1 + e^x)            s,  as max(x, 0) + log(1 + e^-|x|)
 //
 // WHICH is a constant, most often the option KIND of a file, so each is compiled alone. exp and log1p are the compiler's, within 2 units in the last place.
 #pragma once
@@ -21,6 +22,7 @@ template <int WHICH> __device__ __forceinline__ float activated(float x, float l
     if (WHICH == 1) return tanhf(x);
     if (WHICH == 2) return sigmoid(x);
     if (WHICH == 3) return x * sigmoid(x);
+    if (WHICH == 4) return softplus(x);
     return bent(x, leak);
 }
 
@@ -29,6 +31,7 @@ template <int WHICH> __device__ __forceinline__ float slope_at(float x, float le
         float s = sigmoid(x);
         return s + x * s * sigmoid(-x);
     }
+    if (WHICH == 4) return sigmoid(x);
     if (WHICH == 0) return x > 0 ? 1 : leak;
     float t = expf((WHICH == 1 ? -2 : -1) * fabsf(x)), quotient = 1 / (1 + t);
     return (WHICH == 1 ? 4 : 1) * t * quotient * quotient;

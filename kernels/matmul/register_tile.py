@@ -15,7 +15,10 @@ Against the definition: the loops are ours, so that no second pool of threads is
    belongs to c is written.
 4. A b that lies in memory the other way round is expensive to pack, number by number. For few rows it is not packed: c = a b
    is also c' = b' a', which packs a and reads b in place. So dx = dy W' packs the few rows of dy instead of all of W.
-5. Positions are unsigned. A signed index is tested for being negative every time, and a test that decides between two addresses
+5. The place in c is asked for (`fetch`, jit.py) before the tile is summed, so that it has come when the tile is done. A tile's
+   rows lie far apart, a pattern no processor foresees: of a gradient in slow memory, with 128 products to a number, the
+   kernel spent more than a third of its time waiting for c.
+6. Positions are unsigned. A signed index is tested for being negative every time, and a test that decides between two addresses
    hides from the compiler that neighbours are neighbours.
 
 Threads share out the columns of c, or its rows where there are few columns. Every number of c is summed by one thread in one
@@ -44,9 +47,8 @@ PANELS = 8  # in a block of b
 DEPTH, WIDTH = 1024, PANELS * COLUMNS  # of a block of b: at float32 1 MiB, of which a product that is less deep uses less
 TALL = 16 * ROWS  # rows of a that pass over a panel before the next one comes
 
-LINE = 16  # float32 numbers of a cache line
-
 _R, _C, _P, _D, _T, ONE, ZERO = (np.uint64(n) for n in (ROWS, COLUMNS, PANELS, DEPTH, TALL, 1, 0))
+LINE = np.uint64(16)  # float32 numbers of a cache line
 
 
 def matmul(
@@ -122,8 +124,8 @@ def multiply(a: Array, b: Array, c: Array, scratch: Array, accumulate: bool, by_
                         width = min(_C, columns - left)
                         for i in range(above, below, _R):
                             for m in range(_R):
-                                for q in range(0, _C, LINE):
-                                    fetch(c, min(i + m, below - ONE), left + min(q, width - ONE))
+                                for q in range(ZERO, width, LINE):
+                                    fetch(c, min(i + m, below - ONE), left + q)
                                 for q in range(_C):
                                     tile[m, q] = 0
                             for k in range(start, stop):

@@ -15,7 +15,7 @@ def sample(mu: Array, logvar: Array, eps: Array) -> Array:
 
     mu, logvar (N, L), eps (N, K, L). Raises ValueError on shapes that do not fit, TypeError on mixed precisions.
     """
-    _check("reparameterize.sample", mu, logvar, eps, eps)
+    _check("reparameterize.sample", {"mu": mu, "logvar": logvar}, {"eps": eps})
     arguments.same_kind("reparameterize.sample", mu=mu, logvar=logvar, eps=eps)
     z: Array = LADDER.choose(eps.size, mu, logvar, eps).sample(mu, logvar, eps)
     return z
@@ -26,7 +26,7 @@ def gradient(dz: Array, logvar: Array, eps: Array) -> tuple[Array, Array]:
 
     logvar (N, L), dz and eps (N, K, L). Raises ValueError on shapes that do not fit, TypeError on mixed precisions.
     """
-    _check("reparameterize.gradient", logvar, logvar, eps, dz)
+    _check("reparameterize.gradient", {"logvar": logvar}, {"dz": dz, "eps": eps})
     arguments.same_kind("reparameterize.gradient", dz=dz, logvar=logvar, eps=eps)
     result: tuple[Array, Array] = LADDER.choose(eps.size, dz, logvar, eps).gradient(dz, logvar, eps)
     return result
@@ -37,20 +37,16 @@ def log_ratio(logvar: Array, eps: Array, z: Array) -> Array:
 
     logvar (N, L), eps and z (N, K, L). Raises ValueError on shapes that do not fit, TypeError on mixed precisions.
     """
-    _check("reparameterize.log_ratio", logvar, logvar, eps, z)
+    _check("reparameterize.log_ratio", {"logvar": logvar}, {"eps": eps, "z": z})
     arguments.same_kind("reparameterize.log_ratio", logvar=logvar, eps=eps, z=z)
     ratio: Array = LADDER.choose(eps.size, logvar, eps, z).log_ratio(logvar, eps, z)
     return ratio
 
 
-def _check(name: str, mu: Array, logvar: Array, eps: Array, z: Array) -> None:
-    if (
-        mu.ndim != 2
-        or mu.shape != logvar.shape
-        or eps.ndim != 3
-        or (eps.shape[0], eps.shape[2]) != mu.shape
-        or z.shape != eps.shape
-    ):
-        own = f"mu {mu.shape} and logvar {logvar.shape}" if mu is not logvar else f"logvar {logvar.shape}"
-        samples = f"eps {eps.shape} and z or its gradient {z.shape}" if z is not eps else f"eps {eps.shape}"
-        raise ValueError(f"{name}: {own} must be (N, L), {samples} (N, K, L): K samples for each row (one: eps[:, None])")
+def _check(name: str, of_rows: dict[str, Array], of_samples: dict[str, Array]) -> None:
+    """ValueError unless all `of_rows` are (N, L) and all `of_samples` (N, K, L)."""
+    rows, samples = ({x.shape for x in arrays.values()} for arrays in (of_rows, of_samples))
+    (row, *others), (sample, *more) = rows, samples
+    if others or more or len(row) != 2 or len(sample) != 3 or (sample[0], sample[2]) != row:
+        own, drawn = (", ".join(f"{label} {x.shape}" for label, x in arrays.items()) for arrays in (of_rows, of_samples))
+        raise ValueError(f"{name}: {own} must be (N, L) and {drawn} (N, K, L), K samples for each row: one is eps[:, None]")

@@ -53,6 +53,7 @@ def _weighed(logits: Any, weights: Any, x: Any) -> tuple[Any, Any, Any]:
 def _sampled(mu: Any, logvar: Any, eps: Any, c: Any) -> tuple[Any, Any, Any]:
     """sum_k (c_k . z_k + log p(z_k) - log q(z_k)) / N over samples z_k = mu + e^(logvar/2) eps_k."""
     N, K = likelihood._rows("samples of a Gaussian", mu), eps.shape[1]
+    likelihood._same_shape("samples of a Gaussian", eps=eps, c=c)
     z = reparameterize.sample(mu, logvar, eps)  # (N, K, L)
     dmu, dlogvar = reparameterize.gradient((c - z) / N, logvar, eps)
     return ((c * z).sum() + reparameterize.log_ratio(logvar, eps, z).sum()) / N, dmu, dlogvar + K / (2 * N)

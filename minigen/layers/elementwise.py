@@ -136,11 +136,7 @@ class SiLU(Elementwise):
 class Softplus(Elementwise):
     """log(1 + e^x); slope the sigmoid, curve its slope."""
 
-    def f(self, x: Array) -> Array:
-        return softplus(x)
-
-    def slope(self, x: Array) -> Array:
-        return sigmoid(x)
+    kind = "softplus"
 
     def curve(self, x: Array) -> Array:
         s = sigmoid(x)
@@ -154,5 +150,4 @@ def sigmoid(x: Array) -> Array:
 
 def softplus(x: Array) -> Array:
     """log(1 + e^x) = max(x, 0) + log(1 + e^-|x|), branching on the real part."""
-    y: Array = x * (x.real > 0) + np.log1p(np.exp(np.where(x.real > 0, -x, x)))
-    return y
+    return activation.forward("softplus", x)

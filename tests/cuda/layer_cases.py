@@ -12,6 +12,8 @@ from minigen.kernels.gaussian import cuda as gaussian
 from minigen.kernels.reparameterize import cuda as reparameterize
 from minigen.kernels.reparameterize import definition as plain_reparameterize
 from minigen.kernels.resample import cuda as resample
+from minigen.kernels.sgd import cuda as sgd
+from minigen.kernels.sgd import definition as plain_sgd
 from minigen.kernels.softmax import cuda as softmax
 from minigen.layers.attention import ScaledDotProduct
 from minigen.layers.pooling import AveragePool2d, MaxPool2d
@@ -73,6 +75,19 @@ def moved(n):
     average.step_read(read, theta, np.array([0.125], np.float32))
     assert np.array_equal(read, value)
     close(value, expected, BOUND)
+
+
+def descended(n, momentum):
+    theta, grad, v = drawn((n,), "theta", "grad", "v")
+    exact = wide(theta, grad, v)
+    read = theta.copy(), v.copy()
+    plain_sgd.step(*exact[:2], exact[2] if momentum else None, rate=0.125, momentum=momentum)
+    sgd.step(theta, grad, v if momentum else None, rate=0.125, momentum=momentum)
+    sgd.step_read(read[0], grad, read[1] if momentum else None, np.array([0.125], np.float32), momentum)
+    assert np.array_equal(read[0], theta)
+    assert np.array_equal(read[1], v)
+    close(theta, exact[0], BOUND)
+    close(v, exact[2], BOUND)
 
 
 def normal(n):
@@ -146,6 +161,9 @@ def cases():
         yield Case(f"softmax, {title}", lambda s=shape: rows(s), title == "a warp")
     for title, n in FLAT.items():
         yield Case(f"average, {title}", lambda n=n: moved(n), title == "below a block")
+        for momentum in (0.0, 0.9):
+            run = lambda n=n, m=momentum: descended(n, m)
+            yield Case(f"descent, momentum {momentum}, {title}", run, title == "below a block")
         yield Case(f"gaussian, {title}", lambda n=n: normal(n), title == "below a block")
     for title, sizes in SAMPLES.items():
         yield Case(f"samples of a Gaussian, {title}", lambda s=sizes: sampled(*s), title == "ragged")

@@ -29,6 +29,7 @@ from minigen.kernels import (
     reparameterize,
     resample,
     rungs,
+    sgd,
     softmax,
 )
 from minigen.kernels.conv2d.geometry import geometry
@@ -55,6 +56,7 @@ LADDERS = {
         *("upsample", "upsample_transposed", "average", "average_transposed"),
         *("largest", "picked", "largest_transposed"),
     ),
+    "sgd": ("step",),
     "softmax": ("forward", "gradient"),
 }
 
@@ -178,6 +180,16 @@ def operations():
         adam.step(theta, grad, m, v, rate=0.1, beta1=0.9, beta2=0.99, eps=1e-8, weight_decay=0.1, t=1)
         return theta, m, v
 
+    def descended(theta, grad, v, momentum):
+        theta, v = theta.copy(), v.copy()
+        sgd.step(theta, grad, v if momentum else None, rate=0.1, momentum=momentum)
+        return theta, v
+
+    for momentum in (0.0, 0.9):
+        down = lambda *vectors, m=momentum: descended(*vectors, m)
+        yield f"descent, momentum {momentum}", down, (normal("theta", 300), normal("grad", 300), normal("v", 300))
+    yield "softplus", lambda x: activation.forward("softplus", x), (x,)
+    yield "softplus back", lambda dy, x: activation.gradient("softplus", dy, x), (x + 1, x)
     yield "average", averaged, (normal("held", 300), normal("theta", 300))
     yield "epilogue", finished, (normal("y", 9, 7), bias)
     yield "adam", stepped, (normal("theta", 300), normal("grad", 300))

@@ -10,7 +10,7 @@ from minigen.kernels.dispatch import Ladder
 
 OPERATIONS = (
     *("activation", "adam", "attention", "average", "bernoulli", "conv2d", "epilogue", "gaussian"),
-    *("masked_conv2d", "matmul", "normalise", "philox", "reparameterize", "resample", "softmax"),
+    *("masked_conv2d", "matmul", "normalise", "philox", "reparameterize", "resample", "sgd", "softmax"),
 )
 TOLERANCE = {np.dtype(np.float32): 2e-6, np.dtype(np.float64): 1e-14}
 

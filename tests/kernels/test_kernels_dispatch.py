@@ -28,6 +28,7 @@ FUNCTIONS = {
         *("upsample", "upsample_transposed", "average", "average_transposed"),
         *("largest", "picked", "largest_transposed"),
     ),
+    "sgd": ("step",),
     "softmax": ("forward", "gradient"),
     "conv2d": ("forward", "input_gradient", "weight_gradient"),
     "masked_conv2d": ("forward", "input_gradient", "weight_gradient"),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minigen.kernels import average, gaussian, reparameterize, rungs, softmax
+from minigen.kernels import average, gaussian, reparameterize, rungs, sgd, softmax
 from minigen.random import Key
 
 RUNGS = pytest.mark.parametrize("mode", ["definition", "numba"])
@@ -153,11 +153,24 @@ def test_average(n, dtype, share):
     kernel_cases.check_close(held, exact, BOUND[dtype])
 
 
+@given(n=st.sampled_from((1, 31, 40_001)), dtype=TYPES, momentum=st.sampled_from((0.0, 0.9)))
+@settings(deadline=None, max_examples=12)
+def test_descent(n, dtype, momentum):
+    theta, grad, v = (drawn(Key(i), n, dtype) for i in range(3))
+    exact = [x.astype(np.float64) for x in (theta, grad, v)]
+    with rungs("definition"):
+        sgd.step(*exact[:2], exact[2] if momentum else None, rate=0.3, momentum=momentum)
+    with rungs("numba"):
+        sgd.step(theta, grad, v if momentum else None, rate=0.3, momentum=momentum)
+    kernel_cases.check_close(theta, exact[0], BOUND[dtype])
+    kernel_cases.check_close(v, exact[2], BOUND[dtype])
+
+
 def test_what_does_not_fit_is_refused():
     x = np.zeros((4, 3), np.float32)
-    with pytest.raises(ValueError, match=r"reparameterize.sample: mu \(4, 3\) and logvar \(4, 3\) must be .*eps \(4, 3\)"):
+    with pytest.raises(ValueError, match=r"reparameterize.sample: mu \(4, 3\), logvar \(4, 3\) must be .*eps \(4, 3\)"):
         reparameterize.sample(x, x, x)
-    with pytest.raises(ValueError, match=r"gradient: logvar \(4, 3\) must be \(N, L\), eps \(4, 1, 3\) and z .* \(4, 2, 3\)"):
+    with pytest.raises(ValueError, match=r"gradient: logvar \(4, 3\) must be \(N, L\) and dz \(4, 2, 3\), eps \(4, 1, 3\)"):
         reparameterize.gradient(np.zeros((4, 2, 3), np.float32), x, x[:, None])
     with pytest.raises(TypeError, match="mixed precisions"):
         reparameterize.log_ratio(x, x[:, None], x[:, None].astype(np.float64))
@@ -167,5 +180,7 @@ def test_what_does_not_fit_is_refused():
         gaussian.loss(x, x, x.astype(np.float64))
     with pytest.raises(ValueError, match=r"gaussian.divergence: shapes differ"):
         gaussian.divergence(x, x[:2])
+    with pytest.raises(ValueError, match=r"sgd: shapes differ, theta \(3,\), grad \(3,\), v \(2,\)"):
+        sgd.step(x[0], x[0], x[0, :2], rate=1.0, momentum=0.5)
     with pytest.raises(ValueError, match="average: average must have 1 axes"):
         average.step(x, x, 0.5)

@@ -1,4 +1,4 @@
-"""exp, tanh and sigmoid in kernels: over all of float32's range, in units in the last place (ulp), with what is not finite."""
+"""exp, tanh, sigmoid, log1p, softplus in kernels: of all float32, in units in the last place (ulp), and what is not finite."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ EXACT = {
     "exp": np.exp,
     "tanh": np.tanh,
     "sigmoid": lambda x: np.where(x < 0, np.exp(np.minimum(x, 0)), 1) / (1 + np.exp(-np.abs(x))),
+    "softplus": lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
 }
-BOUND = {"exp": 2, "tanh": 4, "sigmoid": 4}
+BOUND = {"exp": 2, "tanh": 4, "sigmoid": 4, "softplus": 4}
 
 
 @pytest.mark.parametrize("name", EXACT)
@@ -53,7 +54,7 @@ def test_within_a_few_units_in_the_last_place(name):
 @pytest.mark.parametrize("name", EXACT)
 def test_limits_and_nan(name):
     x = np.array([0, np.inf, -np.inf, np.nan], np.float32)
-    limits = {"exp": [1, np.inf, 0], "tanh": [0, 1, -1], "sigmoid": [0.5, 1, 0]}[name]
+    limits = {"exp": [1, np.inf, 0], "tanh": [0, 1, -1], "sigmoid": [0.5, 1, 0], "softplus": [np.log(2), np.inf, 0]}[name]
     y = made(getattr(vector_math, name), x)
     assert (y[:3] == np.array(limits, np.float32)).all()
     assert np.isnan(y[3])
@@ -63,3 +64,12 @@ def test_limits_and_nan(name):
 def test_double_precision_is_the_librarys(name):
     x = np.linspace(-30, 30, 2001)
     np.testing.assert_allclose(made(getattr(vector_math, name), x), EXACT[name](x), rtol=1e-15)
+
+
+def test_log1p_between_zero_and_one():
+    """Where kernels ask for it: at the exponential of something negative."""
+    t = np.concatenate((np.linspace(0, 1, 400_001), np.exp(np.linspace(-87, 0, 400_001)))).astype(np.float32)
+    exact = np.log1p(t.astype(np.float64))
+    assert (np.abs(made(vector_math.log1p, t) - exact) <= 3 * np.spacing(exact.astype(np.float32))).all()
+    np.testing.assert_allclose(made(vector_math.log1p, t.astype(np.float64)), exact, rtol=1e-15)
+    assert np.isnan(made(vector_math.log1p, np.array([np.nan], np.float32))).all()
