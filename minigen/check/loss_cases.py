@@ -50,13 +50,15 @@ def _weighed(logits: Any, weights: Any, x: Any) -> tuple[Any, Any, Any]:
     return (weights * nll).sum() / N, bernoulli.rows_gradient(logits, x, weights / N), nll / N
 
 
-def _sampled(mu: Any, logvar: Any, eps: Any, c: Any) -> tuple[Any, Any, Any]:
-    """sum_k (c_k . z_k + log p(z_k) - log q(z_k)) / N over samples z_k = mu + e^(logvar/2) eps_k."""
-    N, K = likelihood._rows("samples of a Gaussian", mu), eps.shape[1]
+def _sampled(mu: Any, logvar: Any, eps: Any, c: Any, r: Any) -> tuple[Any, Any, Any]:
+    """sum_k (c_k . z_k + r_k (log p(z_k) - log q(z_k))) / N over samples z_k = mu + e^(logvar/2) eps_k."""
+    N = likelihood._rows("samples of a Gaussian", mu)
     likelihood._same_shape("samples of a Gaussian", eps=eps, c=c)
     z = reparameterize.sample(mu, logvar, eps)  # (N, K, L)
-    dmu, dlogvar = reparameterize.gradient((c - z) / N, logvar, eps)
-    return ((c * z).sum() + reparameterize.log_ratio(logvar, eps, z).sum()) / N, dmu, dlogvar + K / (2 * N)
+    ratio = reparameterize.log_ratio(logvar, eps, z)  # (N, K)
+    likelihood._same_shape("samples of a Gaussian", ratio=ratio, r=r)
+    dmu, dlogvar = reparameterize.gradient((c - r[..., None] * z) / N, logvar, eps)
+    return ((c * z).sum() + (r * ratio).sum()) / N, dmu, dlogvar + r.sum(1, keepdims=True) / (2 * N)
 
 
 LOSSES: tuple[LossCase, ...] = (
@@ -92,11 +94,15 @@ LOSSES: tuple[LossCase, ...] = (
     LossCase(
         "samples of a Gaussian",
         lambda: (_sampled, None),
-        lambda s: ((s.N, s.b), (s.N, s.b), *Key(s.seed).normal((2, s.N, s.a, s.b), np.float64)),
-        lambda m, v, eps, c: _mean(
+        lambda s: (
+            *((s.N, s.b), (s.N, s.b)),
+            *Key(s.seed).normal((2, s.N, s.a, s.b), np.float64),
+            Key(s.seed).at("r").normal((s.N, s.a), np.float64),
+        ),
+        lambda m, v, eps, c, r: _mean(
             sum(
                 c[:, k] * (m + np.exp(v) ** 0.5 * eps[:, k])
-                + (eps[:, k] ** 2 + v - (m + np.exp(v) ** 0.5 * eps[:, k]) ** 2) / 2
+                + r[:, k, None] * (eps[:, k] ** 2 + v - (m + np.exp(v) ** 0.5 * eps[:, k]) ** 2) / 2
                 for k in range(eps.shape[1])
             ),
             m,
