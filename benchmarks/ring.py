@@ -5,8 +5,9 @@
 
 The protocol is that of metrics.modes: 2,500 samples, 3 sigma, modes, quality, reverse KL, ratio of sigmas. Networks and batch
 are the same for all, and the game is the non-saturating one where none is named. G is ten times as fast as D, which provokes
-the collapse; for the two rates D is the faster one. Results go to benchmarks/results/ring8.json, a record for each
-treatment and seed, with the course of its training.
+the collapse; for the two rates D is the faster one. Two rates alone do not cure it, and nor does R1 alone, a penalty on D's
+slope at the data: both together do. Results go to benchmarks/results/ring8.json, a record for each treatment and seed,
+with the course of its training.
 
 Unrolling imagines D's own Adam, momentum included. With steps of plain descent at a rate of 0.5, as here before, it spread
 the samples at first (6.6 modes after 600 updates, mean of 5 seeds) and then lost them: in one training of 4,000 with 256
@@ -32,6 +33,8 @@ COMMON: dict[str, Any] = {"batch": 128, "latents": 16, "hidden": 128, "game": "n
 TREATMENTS: dict[str, dict[str, Any]] = {
     "plain": {"rate": 1e-4, "rate_ratio": 10.0, "steps": 2000},
     "two_rates": {"rate": 4e-4, "rate_ratio": 0.25, "steps": 12000},
+    "two_rates_r1": {"rate": 1e-3, "rate_ratio": 0.1, "steps": 24000, "r1": 0.1},
+    "plain_r1": {"rate": 1e-4, "rate_ratio": 10.0, "steps": 24000, "r1": 0.1},
     "minibatch": {"rate": 1e-4, "rate_ratio": 10.0, "steps": 5000, "minibatch": 4},
     "unrolled": {"rate": 1e-4, "rate_ratio": 10.0, "steps": 6000, "unroll": 5, "unroll_rate": 1e-4},
     "plain_minimax": {"rate": 1e-4, "rate_ratio": 10.0, "steps": 2000, "game": "minimax"},

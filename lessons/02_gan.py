@@ -242,10 +242,12 @@ print("standard deviation of one sample at c = 100:", ", ".join(f"{name} {s[-1]:
 # ## 6. The generator that draws one thing
 #
 # Eight Gaussians on a circle. G may earn as much with one of them as with all, until D answers; then G jumps to the next. That
-# is *mode collapse*. We provoke it with a G ten times as fast as D, and treat it twice. *Minibatch discrimination* (Salimans
-# et al. 2016) tells D how close the rows of a batch are to each other, and rows that are all alike give G away. *Unrolling*
-# (Metz et al. 2017) shows G the D that will have answered: L_G(theta_D after five steps), differentiated through the steps, by
-# the second-order passes of the layers (`minigen/models/unrolled_gan.py`).
+# is *mode collapse*. We provoke it with a G ten times as fast as D, and treat it in three ways. *Minibatch discrimination*
+# (Salimans et al. 2016) tells D how close the rows of a batch are to each other, and rows that are all alike give G away.
+# *Unrolling* (Metz et al. 2017) shows G the D that will have answered: L_G(theta_D after five steps), differentiated through the
+# steps, by the second-order passes of the layers (`minigen/models/unrolled_gan.py`). *Two rates* (Heusel et al. 2017) make D the
+# fast player, ten times as fast as G, so that it has always answered; beside them stands R1, the penalty of section 3, without
+# which so fast a D has cliffs and no slopes.
 #
 # How it is counted: of 2,500 samples, a mode is found with one sample within 3 sigma. Reverse KL compares the shares of the
 # modes with 1/8 each: 0 is even, log 8 = 2.08 is one mode for all. (A cloud in the middle is even too: so look at the figure.)
@@ -264,10 +266,12 @@ players = {
     "plain": GAN((2,), key.at("player"), **common),
     "minibatch discrimination": GAN((2,), key.at("player"), minibatch=4, **common),
     "unrolled five steps": UnrolledGAN((2,), key.at("player"), unroll=5, **common),
+    "two rates and R1": GAN((2,), key.at("player"), **common | {"rate_ratio": 0.1, "r1": 0.1}),
 }
+lengths = {"unrolled five steps": (STEPS, 1e-4), "two rates and R1": (4 * STEPS, 1e-3)}  # updates, and D's rate
 held_out, clouds, coverage = ring.sample(256, key.at("held out")).astype(np.float32), {}, {}
 for name, player in players.items():
-    _, losses = fit(player, STEPS if player.name == "unrolled_gan" else 2 * STEPS)
+    _, losses = fit(player, *lengths.get(name, (2 * STEPS, 1e-4)))
     clouds[name] = player.sample(2500, key.at("cloud"))
     coverage[name] = mode_coverage(clouds[name], *ring.modes)
     print(f"{name}: {coverage[name].modes} modes of 8, reverse KL {coverage[name].reverse_kl:.2f}")
@@ -302,7 +306,7 @@ walks = dcgan.generate(((1 - t) * ends[:, 0] + t * ends[:, 1]).reshape(96, 32))
 # %% [markdown]
 # ## 8. The figure
 #
-# Above: the two-number games; the gradient that vanishes; the two ways to estimate a gradient. In the middle: three
+# Above: the two-number games; the gradient that vanishes; the two ways to estimate a gradient. In the middle: four
 # generators (blue) on the ring (orange). Below: what the trained DCGAN draws, and eight walks through its latents.
 
 # %%
@@ -310,7 +314,7 @@ matplotlib.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spin
 figure = Figure(figsize=(12, 11), layout="constrained")
 axes = figure.subplot_mosaic(
     [["bilinear"] * 3 + ["dirac"] * 3 + ["norm"] * 3 + ["score"] * 3,
-     ["plain"] * 4 + ["minibatch discrimination"] * 4 + ["unrolled five steps"] * 4,
+     ["plain"] * 3 + ["minibatch discrimination"] * 3 + ["unrolled five steps"] * 3 + ["two rates and R1"] * 3,
      ["samples"] * 6 + ["walks"] * 6],
     height_ratios=(3, 4, 4.2),
 )  # fmt: skip
@@ -348,6 +352,7 @@ print("figure:", OUT / "02_gan.png")
 #
 # - Goodfellow et al. (2014) have maxout and dropout in D, and train with momentum. Here it is LeakyReLU and Adam with beta_1 =
 #   1/2, which Radford et al. (2016) introduced.
-# - Metz et al. (2017) unroll Adam; here D's imagined steps are plain descent, whose derivative is exact and short.
+# - Metz et al. (2017) play the minimax game, with 256 latents and batches of 512; here it is the non-saturating one, 16 and 128.
+# - Heusel et al. (2017) have no R1 beside their two rates; here it takes both (`benchmarks/ring.py`).
 # - Their ring has radius 2 and sigma 0.02, and they train for 25,000 steps. Here it is radius 1 and sigma 0.01, the same shape.
 # - The DCGAN has half of the reference configuration's channels and 32 latents, on glyphs of 28 x 28.
