@@ -2,9 +2,10 @@
 
     python -m benchmarks.gpu [--json] [--minutes 8]
 
-Correctness first. Every kernel at every size against float64 on the CPU, by norm; every training step against the CPU's, and
-its bits from run to run (`gpu_steps.py`); every model's gradients proved on CuPy arrays, in float64. What is wrong is not
-timed. Then time, both sides in turn in one run, warm, the median of several; the same precision on both sides, and named.
+Correctness first. Every kernel of the table at every size against float64 on the CPU, by norm; every training step against
+the CPU's, and its bits from run to run (`gpu_steps.py`); every model's gradients proved on CuPy arrays, in float64. What is
+wrong is not timed. Then time, both sides in turn in one run, warm, the median of several; the same precision on both sides,
+and named.
 Random data, ragged sizes too. One table last: what could not be measured (no GPU, no PyTorch, no time left) stands in it as
 unmeasured, with the reason. Ends with 1 where nothing could be measured or anything is wrong.
 """

@@ -32,7 +32,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks import kernel_attention, kernel_cases, kernel_images, kernel_passes, kernel_resampling, numpy_blas
+from benchmarks import (
+    kernel_attention,
+    kernel_cases,
+    kernel_images,
+    kernel_losses,
+    kernel_passes,
+    kernel_resampling,
+    numpy_blas,
+)
 from benchmarks.guard import Machine, Race, race, seconds
 from benchmarks.kernel_cases import Case
 from benchmarks.rungs import Rungs
@@ -52,9 +60,9 @@ MAKERS = (
     kernel_passes.adam,
     kernel_passes.average,
     kernel_passes.sgd,
-    kernel_passes.bernoulli,
-    kernel_passes.gaussian,
-    kernel_passes.reparameterize,
+    kernel_losses.bernoulli,
+    kernel_losses.gaussian,
+    kernel_losses.reparameterize,
     kernel_passes.softmax,
     kernel_passes.philox,
     kernel_passes.activations,

@@ -1,4 +1,4 @@
-"""Mode collapse on the ring of eight Gaussians, provoked and treated: plain, two rates, minibatch discrimination, unrolling.
+"""Mode collapse on the ring of eight Gaussians, provoked, then treated: two rates, R1, minibatch discrimination, unrolling.
 
     python -m benchmarks.ring                        # all, seeds 0 to 4; goes on where it was stopped
     python -m benchmarks.ring --only plain --seeds 0 1

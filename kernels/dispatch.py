@@ -1,4 +1,4 @@
-"""Which rung of an operation runs: the one place that decides.
+"""Which rung of an operation runs, by mode, type and size. Where the shape decides too, the operation's `_rung` does.
 
     mode           float32 NumPy          float64 NumPy      float32 CuPy      complex, integers, float64 CuPy, empty arrays
     "auto"         Numba if it is work    definition         CUDA C            definition

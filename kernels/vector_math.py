@@ -1,4 +1,4 @@
-"""exp, log1p, sigmoid and tanh for kernels, written out, so that a loop over them becomes vector instructions.
+"""exp, log1p, sigmoid, softplus and tanh for kernels, written out, so that a loop over them becomes vector instructions.
 
 Numba calls the C library for them one number at a time, at a third of the speed of NumPy's own. In float32 they are polynomials
 here, which the compiler treats like any other arithmetic; in float64, where kernels are used for comparison, they stay the

@@ -244,10 +244,10 @@ print("standard deviation of one sample at c = 100:", ", ".join(f"{name} {s[-1]:
 # Eight Gaussians on a circle. G may earn as much with one of them as with all, until D answers; then G jumps to the next. That
 # is *mode collapse*. We provoke it with a G ten times as fast as D, and treat it in three ways. *Minibatch discrimination*
 # (Salimans et al. 2016) tells D how close the rows of a batch are to each other, and rows that are all alike give G away.
-# *Unrolling* (Metz et al. 2017) shows G the D that will have answered: L_G(theta_D after five steps), differentiated through the
-# steps, by the second-order passes of the layers (`minigen/models/unrolled_gan.py`). *Two rates* (Heusel et al. 2017) make D the
-# fast player, ten times as fast as G, so that it has always answered; beside them stands R1, the penalty of section 3, without
-# which so fast a D has cliffs and no slopes.
+# *Unrolling* (Metz et al. 2017) shows G the D that will have answered: L_G(theta_D after five steps), differentiated through
+# the steps, by the second-order passes of the layers (`minigen/models/unrolled_gan.py`). *Two rates* (Heusel et al. 2017)
+# make D the fast player, ten times as fast as G, so that it has always answered; beside them stands R1, the penalty of
+# section 3, without which so fast a D has cliffs and no slopes.
 #
 # How it is counted: of 2,500 samples, a mode is found with one sample within 3 sigma. Reverse KL compares the shares of the
 # modes with 1/8 each: 0 is even, log 8 = 2.08 is one mode for all. (A cloud in the middle is even too: so look at the figure.)
@@ -352,7 +352,9 @@ print("figure:", OUT / "02_gan.png")
 #
 # - Goodfellow et al. (2014) have maxout and dropout in D, and train with momentum. Here it is LeakyReLU and Adam with beta_1 =
 #   1/2, which Radford et al. (2016) introduced.
-# - Metz et al. (2017) play the minimax game, with 256 latents and batches of 512; here it is the non-saturating one, 16 and 128.
+# - Metz et al. (2017) play the minimax game, with 256 latents and batches of 512; here it is the non-saturating one, 16 and
+#   128.
+# - The ring of Metz et al. has radius 2 and sigma 0.02, and they train for 25,000 steps. Here it is radius 1 and sigma 0.01,
+#   the same shape.
 # - Heusel et al. (2017) have no R1 beside their two rates; here it takes both (`benchmarks/ring.py`).
-# - Their ring has radius 2 and sigma 0.02, and they train for 25,000 steps. Here it is radius 1 and sigma 0.01, the same shape.
 # - The DCGAN has half of the reference configuration's channels and 32 latents, on glyphs of 28 x 28.

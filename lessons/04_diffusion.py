@@ -224,7 +224,7 @@ with model.averaged():
         assert STEPS < FULL or off < 0.3
 
 # %% [markdown]
-# ## 6. Five ways back
+# ## 6. Four ways back
 #
 # All of them ask the network what it sees in x_t, x_0 and eps, and go a step:
 #
@@ -368,10 +368,11 @@ print(f"test glyphs: at most {bits['bits']:.2f} bits per pixel; {table:.2f} by a
 # ## 10. Where this departs from the papers
 #
 # - Ho et al. (2020) have a linear schedule, T = 1000, a U-Net of 36 million parameters, and an average of decay 0.9999. Ours
-#   has 180 thousand, a cosine schedule, and 0.999, for some thousand steps. T = 200 in the plane.
-# - Their attention is at 16 x 16 of 32 x 32; ours at the lowest resolution, 7 x 7. No dropout.
+#   has 180 thousand, a cosine schedule, and 0.999, for 900 steps. T = 200 in the plane.
+# - Their attention is at 16 x 16 of 32 x 32; ours at the lowest resolution, 4 x 4. No dropout.
 # - The likelihood is estimated at one random step a row (`minigen/models/diffusion_bound.py` has the whole sum), and the
 #   variance of a step back is the posterior's. Nichol and Dhariwal (2021) learn it.
 # - Song and Ermon (2019) train one network of noise levels for Langevin sampling; here it is the network of the diffusion.
-# - `minigen train ddpm` trains the U-Net; its options also have x0 and v for the network to guess (Salimans and Ho 2022), and
-#   `objective=bound`, which leaves the weights in: early steps are drawn more often, and likelihood is what gets better.
+# - `minigen train ddpm` trains the U-Net; its options also have x0 and the noise for the network to guess (Salimans and Ho
+#   2022), and `objective=bound`, which leaves the weights in: early steps are drawn more often, and likelihood is what gets
+#   better.

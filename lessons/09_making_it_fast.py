@@ -101,7 +101,7 @@ print(
 )
 
 # %% [markdown]
-# What must be moved at all is x, w and y, once. That is 7 flops or more for every byte of it, far to the right of where the
+# What must be moved at all is x, w and y, once. That is some hundred flops for every byte of it, far to the right of where the
 # roofs meet: a convolution with that many channels *can* run at the peak. `tally` counts both for every operation of a program;
 # it leaves out the taps that look at the frame, since multiplying by zero is no work, and so has a little less than `flops`.
 

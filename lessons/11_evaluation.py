@@ -297,7 +297,7 @@ print("figure:", OUT / "11_evaluation.png")
 # ## 7. Where this departs from the papers
 #
 # - Burda et al. (2016) judge by 5,000 samples on MNIST; here it is 500 on a hundred glyphs, so that a minute is enough. The
-#   protocol of the paper is `minigen reproduce iwae`.
+#   protocol of the paper is `minigen reproduce iwae --budget cpu`.
 # - Theis et al. (2016) show the Parzen window's preference on patches of photographs and on MNIST, with 10,000 samples.
 # - Precision and coverage are those of Kynkaanniemi et al. (2019) and Naeem et al. (2020), whose features are a network's; in
 #   the plane the points are their own features.

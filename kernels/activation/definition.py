@@ -28,7 +28,7 @@ def forward(kind: str, x: Array, *, leak: float = 0.0, out: Array | None = None)
     if kind == "tanh":
         return _into(out, np.tanh(x))
     if kind == "softplus":
-        return _into(out, x * (x.real > 0) + np.log1p(np.exp(np.where(x.real > 0, -x, x))))
+        return _into(out, np.where(x.real > 0, x, 0) + np.log1p(np.exp(np.where(x.real > 0, -x, x))))
     return _into(out, sigmoid(x) if kind == "sigmoid" else x * sigmoid(x))
 
 

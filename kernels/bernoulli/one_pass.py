@@ -24,7 +24,7 @@ from minigen.backend import Array, empty, empty_like
 
 from ..arguments import contiguous, output
 from ..jit import compiled
-from ..vector_math import exp, log1p
+from ..vector_math import exp, log1p, softplus
 
 CHUNK = 4096
 
@@ -74,13 +74,11 @@ def sweep(z: Array, x: Array, dz: Array, sums: Array) -> None:
 @compiled
 def sweep_rows(z: Array, x: Array, nll: Array) -> None:
     """Fills nll (N K,)."""
-    zero, K = z.dtype.type(0), z.shape[0] // x.shape[0]
+    K = z.shape[0] // x.shape[0]
     for row in prange(z.shape[0]):
         n, total = row // K, 0.0
         for p in range(z.shape[1]):
-            positive = z[row, p] > 0
-            softplus = (z[row, p] if positive else zero) + log1p(exp(-abs(z[row, p])))
-            total += np.float64(softplus - x[n, p] * z[row, p])
+            total += np.float64(softplus(z[row, p]) - x[n, p] * z[row, p])
         nll[row] = total
 
 

@@ -5,7 +5,7 @@
 //     1 tanh          tanh x                  4 t / (1 + t)^2,  t = e^-2|x|
 //     2 sigmoid       s = 1 / (1 + e^-x)      t / (1 + t)^2,    t = e^-|x|
 //     3 silu          x s                     s + x s (1 - s),  and 1 - s is the sigmoid of -x
-//     4 softplus      log(1 + e^x)            s,  as max(x, 0) + log(1 + e^-|x|)
+//     4 softplus      max(x, 0) + log(1 + e^-|x|), which is log(1 + e^x)    s
 //
 // WHICH is a constant, most often the option KIND of a file, so each is compiled alone. exp and log1p are the compiler's, within 2 units in the last place.
 #pragma once

@@ -1,6 +1,6 @@
 """Samples of a Gaussian, the way back and their weight on a GPU, in CUDA C (`one_pass.cu`). Formulas: `definition.py`.
 
-Against the definition: one pass over memory each, instead of two, three and six.
+Against the definition: one pass over memory each, instead of two, three and five.
 
 Legend: N rows, K samples of each, L latents. mu, logvar and their gradients (N, L); eps, z and dz (N, K, L); the ratio (N, K).
 """

@@ -9,8 +9,8 @@
 // channel).
 // Predicted: bound by memory, 8 bytes a number each way, and 8 for the ratio.
 //
-// Error: of z 4 u of the larger of its two terms; of the gradients (K / h + log2 h) u of the sum of the absolute values; of the
-// ratio 3 u of the sum of its terms, which are added in float64; u = 2^-24.
+// Error: of z 4 u of the larger of its two terms; of the gradients (K / h + log2 h) u of the sum of the absolute values, of
+// dlogvar 4 u more; of the ratio 3 u of the sum of its terms, which are added in float64; u = 2^-24.
 //
 // Legend: N rows, K samples of each, L latents. mu, logvar, dmu, dlogvar (N, L), eps, z, dz (N, K, L), ratio (N, K). sample: a
 // thread for each of the n = N K L numbers, 256 a block; the others: block w x h, grid by sums.py's walk in one chunk.

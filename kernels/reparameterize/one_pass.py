@@ -1,11 +1,12 @@
 """Samples of a Gaussian, their gradient and their weight, in one pass each. The formulas are in `definition.py`.
 
-Against the definition: it makes an array of the samples' size for every product and sum in a formula, two, three and six passes
-over memory; here each number is read once, and what is written is the result. exp is a polynomial (vector_math.py), taken
-once for each of the N L deviations: `deviate` keeps those of a row in the place of its last sample, which it makes last.
+Against the definition: it makes an array of the samples' size for every product and sum in a formula, two, three and five
+passes over memory; here each number is read once, and what is written is the result. exp is a polynomial (vector_math.py),
+taken once for each of the N L deviations: `deviate` keeps those of a row in the place of its last sample, which it makes
+last, and in a loop of its own: one that may write what it reads is not turned into vectors, and takes three times as long.
 
-Error: of z 4 u of the larger of its two terms; of the gradients K u of the sum of the absolute values (one number after the
-other); of the ratio 3 u of the sum of its terms, which are added in float64; u = 2^-24.
+Error: of z 4 u of the larger of its two terms; of the gradients K u (dmu) and (K + 4) u (dlogvar) of the sum of the absolute
+values, which are added one after the other; of the ratio 3 u of the sum of its terms, which are added in float64; u = 2^-24.
 
 Legend: N rows, K samples of each, L latents. mu, logvar and their gradients (N, L); eps, z and dz (N, K, L); the ratio (N, K).
 """
@@ -51,9 +52,11 @@ def deviate(mu: Array, logvar: Array, eps: Array, z: Array) -> None:
         sigma = z[n, K - 1]
         for l in range(mu.shape[1]):
             sigma[l] = exp(half * logvar[n, l])
-        for k in range(K):
+        for k in range(K - 1):
             for l in range(mu.shape[1]):
                 z[n, k, l] = mu[n, l] + sigma[l] * eps[n, k, l]
+        for l in range(mu.shape[1]):
+            sigma[l] = mu[n, l] + sigma[l] * eps[n, K - 1, l]
 
 
 @compiled

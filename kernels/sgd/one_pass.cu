@@ -7,7 +7,7 @@
 //
 // `sgd_step_read` takes the rate from memory: see adam/one_pass.cu.
 //
-// Error: of the step 2 u relative, and 2 u of v's two terms; u = 2^-24.
+// Error: of the step 2 u relative, with 2 u of v's two terms, and u of theta; u = 2^-24.
 //
 // Legend: P parameters. theta, grad, v (P,); numbers (1,). Block: 256. Grid: P / 256, rounded up.
 //

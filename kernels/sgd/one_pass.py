@@ -1,9 +1,9 @@
 """Gradient descent with momentum in one pass. The formula is in `definition.py`.
 
 Against the definition: product and difference are two passes over memory with an array between them, and momentum is two more;
-here it is one, 3 numbers moved for a parameter instead of 5, and 5 instead of 11.
+here it is one, 3 numbers moved for a parameter instead of 5, and 5 instead of 10.
 
-Error: of the step 2 u relative, and 2 u of v's two terms; u = 2^-24.
+Error: of the step 2 u relative, with 2 u of v's two terms, and u of theta; u = 2^-24.
 
 Legend: P parameters. theta, grad, v (P,).
 """

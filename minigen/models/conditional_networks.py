@@ -1,4 +1,4 @@
-"""The networks of `conditional_gan`: those of `dcgan`, told the class.
+"""The networks of `conditional_gan`: the shapes of `dcgan`, told the class.
 
 N batch, L latents, K classes, W width of G's embedding, F features of D, (H, W, C) an image in [-1, 1].
 """

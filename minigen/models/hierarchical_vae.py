@@ -48,7 +48,7 @@ from ..losses.likelihood import LOG_2PI
 from ..random import Key
 from .model import Model, Recipe
 from .objective import Forwarder, Forwards, Objective, Terms, total
-from .vae import Encoder, mean_log_odds, reparameterize, reparameterize_backward
+from .vae import Encoder, log_ratio, mean_log_odds, reparameterize, reparameterize_backward
 
 
 class TwoLayerNoise(NamedTuple):
@@ -182,7 +182,7 @@ class HierarchicalVAE(Model):
         h2 = reparameterize(mu2, logvar2, eps2)  # (N S, L2)
         m, s = self.prior1.forward(h2)[0]  # (N S, L1)
         lower = 0.5 * (eps1 * eps1 + logvar1 - s - (h1 - m) ** 2 * np.exp(-s)).sum(1)  # log p(h1|h2) - log q(h1|x)
-        upper = 0.5 * (eps2 * eps2 + logvar2 - h2 * h2).sum(1)  # log p(h2) - log q(h2|h1)
+        upper = log_ratio(logvar2, eps2[:, None], h2[:, None])[:, 0]  # log p(h2) - log q(h2|h1)
         logits = self.decoder.forward(h1)[0].reshape(N, S, -1)
         return (lower + upper).reshape(N, S) - bernoulli_kernel.rows(logits, x.reshape(N, -1))
 

@@ -30,7 +30,7 @@ better side of it), or an **estimate** (it varies with the samples it was made o
 **bold** gap is a miss. *Budget* says what the figure got: an hour on two cores is not what the published models were given, and
 a row says so by its updates. `quick` runs take minutes, and are there so that every row has a number.
 """
-HOW_FAR = """The held-out figure of each run over its updates, on up to 1,000 rows while it trained; dashed is the published
+HOW_FAR = """The held-out figure of the runs whose log has one, over their updates, on up to 1,000 rows; dashed is the published
 one. A curve that still falls was stopped by its budget. That of a VAE is its own bound, and ends above the table's figure."""
 
 

@@ -1,7 +1,8 @@
 """How many of the data's modes a generator finds, counted while it trains, where it is known which modes there are.
 
 Gaussians in the plane: 2,500 samples, as in the tables (`metrics.modes`). Stacked digits: 2,600 samples, a tenth of the
-tables' number, by the ruler of the single digits, runs/ruler-mnist, where it has been trained; else they are not counted.
+tables' number, by the ruler of the single ones, runs/ruler-mnist or -glyphs, where it has been trained; else they are not
+counted.
 """
 
 from __future__ import annotations

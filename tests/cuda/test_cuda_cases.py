@@ -79,7 +79,7 @@ def test_activations_far_out():
     from minigen.kernels.activation import cuda as activation
 
     x = np.array([-np.inf, -200, -30, 0, 30, 200, np.inf, np.nan], np.float32)
-    for kind, left, right in (("tanh", -1, 1), ("sigmoid", 0, 1), ("leaky", 0, np.inf)):
+    for kind, left, right in (("tanh", -1, 1), ("sigmoid", 0, 1), ("leaky", 0, np.inf), ("softplus", 0, np.inf)):
         y = activation.forward(kind, x)
         assert (y[0], y[6]) == (left, right)
         slope = activation.gradient(kind, np.ones_like(x), x)

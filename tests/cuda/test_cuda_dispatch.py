@@ -255,7 +255,12 @@ def models():
         {"matmul", "conv2d", "normalise", "attention", "resample", "average"},
     )
     yield "pixelcnn", PixelCNN((6, 5, 1), Key(0), width=8, layers=2), pixels, {"masked_conv2d", "epilogue", "bernoulli", "adam"}
-    yield "vae", VAE((6, 5, 1), Key(0), hidden=9, latents=3), pixels, {"matmul", "epilogue", "bernoulli", "gaussian", "adam"}
+    yield (
+        "vae",
+        VAE((6, 5, 1), Key(0), hidden=9, latents=3),
+        pixels,
+        {"matmul", "epilogue", "bernoulli", "gaussian", "reparameterize", "adam"},
+    )
 
 
 MODELS = {name: rest for name, *rest in models()}

@@ -114,6 +114,16 @@ def test_nan_stays():
         assert np.isnan(y).all()
 
 
+@pytest.mark.parametrize("mode", ["definition", "numba"])
+def test_far_out(mode):
+    """No overflow, and no infinity times zero."""
+    x = np.array([-np.inf, -200, 200, np.inf], np.float32)
+    limits = {"tanh": [-1, -1, 1, 1], "sigmoid": [0, 0, 1, 1], "softplus": [0, 0, 200, np.inf], "leaky": x}
+    with rungs(mode):
+        for kind, expected in limits.items():
+            assert np.array_equal(activation.forward(kind, x, leak=1.0), expected), kind
+
+
 def test_errors_name_what_is_wrong():
     x = np.zeros((4, 3), np.float32)
     with pytest.raises(ValueError, match="unknown activation 'swish'"):

@@ -8,6 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
+import numpy as np
+
 from minigen.kernels import jit
 
 SOURCE = """
@@ -51,3 +54,15 @@ def test_every_kernel_is_known():
     written = sum(file.read_text().count("@compiled") for file in Path(jit.__file__).parent.glob("*/*.py"))
     assert jit.known() >= written > 10
     assert len({kernel.py_func.__module__ for kernel in jit._kernels}) > 5
+
+
+def test_fetch_asks_the_memory_and_changes_nothing():
+    @numba.njit
+    def ask(c, i, j):
+        jit.fetch(c, i, j)
+
+    for c in (np.arange(12.0).reshape(3, 4), np.arange(12, dtype=np.float32).reshape(4, 3).T):
+        before = c.copy()
+        ask(c, np.uint64(2), np.uint64(3))
+        assert np.array_equal(c, before)
+    assert all("prefetch" in assembly for assembly in ask.inspect_asm().values())

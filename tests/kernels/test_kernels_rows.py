@@ -141,6 +141,33 @@ def test_a_sample_weighs_the_ratio_of_its_densities():
     np.testing.assert_allclose(reparameterize.log_ratio(logvar, eps, z), log_p - log_q, rtol=1e-12)
 
 
+@RUNGS
+@pytest.mark.parametrize("where", ["mu", "logvar", "eps"])
+def test_a_nan_stays_in_its_sample(mode, where):
+    """Also in the place where a kernel keeps the deviations."""
+    arrays = {
+        "mu": np.zeros((3, 40), np.float32),
+        "logvar": np.zeros((3, 40), np.float32),
+        "eps": np.ones((3, 4, 40), np.float32),
+    }
+    place = (1, 2, 33) if where == "eps" else (1, 33)
+    arrays[where][place] = np.nan
+    with rungs(mode):
+        z = reparameterize.sample(**arrays)
+    assert np.argwhere(np.isnan(z)).tolist() == [[1, k, 33] for k in ((2,) if where == "eps" else range(4))]
+
+
+@pytest.mark.parametrize("shape", [(0, 2, 3), (2, 0, 3), (2, 3, 0)])
+def test_no_samples(shape):
+    N, K, L = shape
+    logvar, eps = np.ones((N, L), np.float32), np.ones(shape, np.float32)
+    assert reparameterize.sample(logvar, logvar, eps).shape == shape
+    dmu, dlogvar = reparameterize.gradient(eps, logvar, eps)
+    assert np.array_equal(dmu, K * np.ones((N, L)))
+    assert dlogvar.shape == (N, L)
+    assert np.array_equal(reparameterize.log_ratio(logvar, eps, eps), L / 2 * np.ones((N, K)))
+
+
 @given(n=st.sampled_from((1, 31, 40_001)), dtype=TYPES, share=st.sampled_from((0.001, 0.9)))
 @settings(deadline=None, max_examples=10)
 def test_average(n, dtype, share):
@@ -182,5 +209,7 @@ def test_what_does_not_fit_is_refused():
         gaussian.divergence(x, x[:2])
     with pytest.raises(ValueError, match=r"sgd: shapes differ, theta \(3,\), grad \(3,\), v \(2,\)"):
         sgd.step(x[0], x[0], x[0, :2], rate=1.0, momentum=0.5)
+    with pytest.raises(TypeError, match="sgd: dtypes differ, theta complex128, grad float64"):
+        sgd.step(x[0].astype(complex), x[0].astype(float), None, rate=1.0, momentum=0.0)
     with pytest.raises(ValueError, match="average: average must have 1 axes"):
         average.step(x, x, 0.5)

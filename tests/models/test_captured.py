@@ -216,8 +216,9 @@ def test_models_that_are_not_captured_say_why():
         Captured(models.find("ebm")((2,), Key(0), replay=8).to(DEVICE))
 
 
-def test_plain_descent_reads_its_rate_from_memory(cuda):
-    """SGD, in array operations: the rate falls from step to step."""
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_plain_descent_reads_its_rate_from_memory(cuda, momentum):
+    """SGD with and without momentum: the rate falls from step to step."""
 
     def step(model, x, key):
         model.grad[...] = x.sum()
@@ -227,7 +228,7 @@ def test_plain_descent_reads_its_rate_from_memory(cuda):
     found = []
     for capture in (False, True):
         model = Step(step)
-        model.optimizers = {"sgd": optim.SGD(model, rate=optim.linear_decay(0.1, 5), momentum=0.9)}
+        model.optimizers = {"sgd": optim.SGD(model, rate=optim.linear_decay(0.1, 5), momentum=momentum)}
         run = Captured(model) if capture else model.step
         for i in range(5):
             run(to_test_device(np.full((4, 3), i, np.float32)), Key(i))

@@ -1,0 +1,105 @@
+"""The losses and samples that `benchmarks.kernels` times: passes over memory in which exp and log are evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from benchmarks.kernel_cases import Case, Peer, normal, tensor
+from minigen.random import Key
+
+
+def gaussian() -> Iterator[Case]:
+    """The losses of a Gaussian with both gradients; PyTorch's in as few calls as they take by hand."""
+    for kind, *shape in (("reference", 128, 20), ("reference", 128, 784), ("large", 512, 3072), ("ragged", 127, 131)):
+
+        def loss(shape: Any = shape) -> Any:
+            return tuple(normal(name, *shape) for name in ("mean", "logvar", "x")), {}
+
+        def divergence(loss: Any = loss) -> Any:
+            return loss()[0][:2], {}
+
+        def peers_loss(given: Any) -> dict[str, Peer]:
+            mean, logvar, x = map(tensor, given)
+            N = len(mean)
+
+            def several() -> Any:
+                error = mean - x
+                scaled = torch.exp(-logvar).mul_(error)
+                squares = error.mul_(scaled)
+                return (logvar.sum() + squares.sum()) / (2 * N), scaled.div_(N), squares.neg_().add_(1).div_(2 * N)
+
+            return {"several calls": Peer(several, lambda made: [part.numpy() for part in made[1:]])}
+
+        def peers_divergence(given: Any) -> dict[str, Peer]:
+            mean, logvar = map(tensor, given)
+            N = len(mean)
+
+            def several() -> Any:
+                beyond = torch.expm1(logvar)
+                value = (torch.linalg.vector_norm(mean).square() + beyond.sum() - logvar.sum()) / (2 * N)
+                return value, mean / N, beyond.div_(2 * N)
+
+            return {"several calls": Peer(several, lambda made: [part.numpy() for part in made[1:]])}
+
+        what = "x".join(map(str, shape))
+        yield Case("gaussian", "loss", what, kind, loss, peers_loss)
+        yield Case("gaussian", "divergence", what, kind, divergence, peers_divergence)
+
+
+def reparameterize() -> Iterator[Case]:
+    """Samples of a Gaussian and the way back, of vae and of the importance-weighted network; PyTorch's calls by hand."""
+    for kind, *shape in (("reference", 128, 1, 20), ("reference", 100, 50, 50), ("large", 20, 5000, 50), ("ragged", 31, 7, 33)):
+
+        def sample(shape: Any = shape) -> Any:
+            N, _, L = shape
+            return (normal("mu", N, L), normal("logvar", N, L), normal("eps", *shape)), {}
+
+        def gradient(shape: Any = shape) -> Any:
+            N, _, L = shape
+            return (normal("dz", *shape), normal("logvar", N, L), normal("eps", *shape)), {}
+
+        def log_ratio(shape: Any = shape) -> Any:
+            N, _, L = shape
+            return (normal("logvar", N, L), normal("eps", *shape), normal("z", *shape)), {}
+
+        def peers_sample(given: Any) -> dict[str, Peer]:
+            mu, logvar, eps = map(tensor, given)
+            several = lambda: torch.addcmul(mu[:, None], torch.exp(0.5 * logvar)[:, None], eps)
+            return {"several calls": Peer(several, lambda z: z.numpy())}
+
+        def peers_gradient(given: Any) -> dict[str, Peer]:
+            dz, logvar, eps = map(tensor, given)
+            several = lambda: (dz.sum(1), torch.exp(0.5 * logvar).mul_(0.5).mul_((dz * eps).sum(1)))
+            return {"several calls": Peer(several, lambda made: [part.numpy() for part in made])}
+
+        def peers_ratio(given: Any) -> dict[str, Peer]:
+            logvar, eps, z = map(tensor, given)
+            several = lambda: eps.square().addcmul_(z, z, value=-1).add_(logvar[:, None]).sum(-1).mul_(0.5)
+            return {"several calls": Peer(several, lambda ratio: ratio.numpy())}
+
+        what = "x".join(map(str, shape))
+        yield Case("reparameterize", "sample", what, kind, sample, peers_sample)
+        yield Case("reparameterize", "gradient", what, kind, gradient, peers_gradient)
+        yield Case("reparameterize", "log_ratio", what, kind, log_ratio, peers_ratio)
+
+
+def bernoulli() -> Iterator[Case]:
+    """The reconstruction term of vae and of pixelcnn, with its gradient."""
+    for kind, n in (("reference", 128), ("reference", 32), ("batch 1", 1), ("ragged", 37)):
+
+        def make(n: int = n) -> Any:
+            return (normal("logits", n, 784), Key(5).at("x").uniform((n, 784))), {}
+
+        def peers(given: Any) -> dict[str, Peer]:
+            logits, x = map(tensor, given)
+            both = lambda: (
+                F.binary_cross_entropy_with_logits(logits, x, reduction="sum"),
+                torch.sigmoid(logits).sub_(x),
+            )
+            return {"two calls": Peer(both, lambda made: made[1].numpy())}
+
+        yield Case("bernoulli", "loss", f"{n}x784", kind, make, peers)
