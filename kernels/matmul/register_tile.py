@@ -16,7 +16,8 @@ Against the definition: the loops are ours, so that no second pool of threads is
 4. A b that lies in memory the other way round is expensive to pack, number by number. For few rows it is not packed: c = a b
    is also c' = b' a', which packs a and reads b in place. So dx = dy W' packs the few rows of dy instead of all of W.
 5. The place in c is asked for (`fetch`, jit.py) before the tile is summed, so that it has come when the tile is done. A tile's
-   rows lie far apart, or its columns where c is transposed, a pattern no processor foresees. What it gains: docs/speed.md.
+   rows lie far apart, a pattern no processor foresees. What it gains: docs/speed.md. (Of a transposed c this reaches few
+   lines; nothing is added there, and to ask for every line gained nothing.)
 6. Positions are unsigned. A signed index is tested for being negative every time, and a test that decides between two addresses
    hides from the compiler that neighbours are neighbours.
 
@@ -47,6 +48,7 @@ DEPTH, WIDTH = 1024, PANELS * COLUMNS  # of a block of b: at float32 1 MiB, of w
 TALL = 16 * ROWS  # rows of a that pass over a panel before the next one comes
 
 _R, _C, _P, _D, _T, ONE, ZERO = (np.uint64(n) for n in (ROWS, COLUMNS, PANELS, DEPTH, TALL, 1, 0))
+LINE = np.uint64(16)  # float32 numbers of a cache line
 
 
 def matmul(
@@ -78,9 +80,7 @@ def product(a: Array, b: Array, c: Array, accumulate: bool) -> None:
     panels, groups = -(-c.shape[1] // COLUMNS), -(-c.shape[0] // ROWS)
     by_columns = unevenness(panels, threads) <= unevenness(groups, threads) + 0.1  # sharing rows packs b for every thread
     scratch = empty((threads, min(PANELS, panels), min(DEPTH, a.shape[1]), COLUMNS), a.dtype)
-    line = 64 // c.itemsize  # numbers of a cache line
-    down, across = (1, line) if c.flags.c_contiguous else (line, 1)
-    multiply(a, b, c, scratch, accumulate, by_columns, down, across)
+    multiply(a, b, c, scratch, accumulate, by_columns)
 
 
 def unevenness(parts: int, threads: int) -> float:
@@ -89,8 +89,8 @@ def unevenness(parts: int, threads: int) -> float:
 
 
 @compiled
-def multiply(a: Array, b: Array, c: Array, scratch: Array, accumulate: bool, by_columns: bool, down: int, across: int) -> None:
-    """c = a b or c += a b, one part of c for each thread; a cache line has `down` rows or `across` columns of c."""
+def multiply(a: Array, b: Array, c: Array, scratch: Array, accumulate: bool, by_columns: bool) -> None:
+    """c = a b or c += a b, one part of c for each thread."""
     rows: Any = np.uint64(a.shape[0])
     depth, columns = np.uint64(a.shape[1]), np.uint64(c.shape[1])
     panels, groups = (columns + _C - ONE) // _C, (rows + _R - ONE) // _R
@@ -123,8 +123,8 @@ def multiply(a: Array, b: Array, c: Array, scratch: Array, accumulate: bool, by_
                         left = (block + j) * _C
                         width = min(_C, columns - left)
                         for i in range(above, below, _R):
-                            for m in range(ZERO, _R, np.uint64(down)):
-                                for q in range(ZERO, width, np.uint64(across)):
+                            for m in range(_R):
+                                for q in range(ZERO, width, LINE):
                                     fetch(c, min(i + m, below - ONE), left + q)
                                 for q in range(_C):
                                     tile[m, q] = 0
