@@ -146,7 +146,7 @@ def _take_turns(runners: list[_Runner], machine: Machine) -> tuple[list[float], 
     rates: list[float] = []
     dropped: list[float] = []
     wasted, before = 0.0, machine.rate()
-    while any(runner.due for runner in runners) and wasted < PATIENCE:
+    while any(len(runner.times) < runner.turns for runner in runners) and wasted < PATIENCE:
         for runner in runners:
             runner.untrusted.clear()
         start = time.perf_counter()

@@ -66,6 +66,15 @@ def test_turns_on_a_busy_machine_are_dropped_and_taken_again(monkeypatch):
     assert len(clock.heard) == 4 + 2 * (2 + 3)
 
 
+def test_a_short_race_is_taken_again_too(monkeypatch):
+    """All its turns lie between two looks, of which the second finds the machine busy."""
+    clock = Clock(monkeypatch)
+    side = clock.side("one", *[0.1] * 4, *[0.3] * 6, 0.1)
+    found = guard.race({"one": side}, Still(100.0, 80.0, 100.0, 100.0), turns=3, least=3)
+    assert found.quiet
+    assert found.times == {"one": pytest.approx(0.1)}
+
+
 def test_a_machine_that_stays_busy_is_given_up(monkeypatch):
     clock = Clock(monkeypatch)
     found = guard.race({"one": clock.side("one", 0.5)}, Still(100.0, 84.0), turns=2)
