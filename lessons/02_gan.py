@@ -281,9 +281,10 @@ assert STEPS < FULL or max(cure.reverse_kl for cure in cured) < 0.7 < plain.reve
 
 # %% [markdown]
 # The plain G puts all its samples into one streak, and moves it about. Minibatch discrimination has found the circle. The
-# unrolled G spreads its samples evenly, but has not found all modes yet. None is sharp after so few steps: hardly a sample lies
-# within 3 sigma = 0.03 of a mode. `benchmarks/ring.py` trains for longer, on more seeds, and says what did not help: two rates
-# alone, and steps of plain descent for the imagined D, which lost the modes again.
+# unrolled G spreads its samples evenly, but has not found all modes yet; the two rates with R1 have. None is sharp after so
+# few steps: hardly a sample lies within 3 sigma = 0.03 of a mode. `benchmarks/ring.py` trains for longer, on more seeds, and
+# says what did not help: two rates without R1, R1 without the two rates, and steps of plain descent for the imagined D, which
+# lost the modes again.
 #
 # ## 7. Images
 #
@@ -336,7 +337,7 @@ for name, cloud in clouds.items():
     axes[name].plot(*ring.modes.means.T, "o", color="#d1602d", ms=9, alpha=0.5)
     axes[name].plot(*cloud.T, ".", color="#1f5fa8", ms=1.5)
     axes[name].set(
-        title=f"{name}, reverse KL {coverage[name].reverse_kl:.2f}", xlim=(-1.8, 1.8), ylim=(-1.6, 1.6), aspect="equal"
+        title=f"{name}\nreverse KL {coverage[name].reverse_kl:.2f}", xlim=(-1.8, 1.8), ylim=(-1.6, 1.6), aspect="equal"
     )
 for name, images in {"samples": samples, "walks": walks}.items():
     grid = images.reshape(-1, 12, 28, 28).swapaxes(1, 2).reshape(-1, 12 * 28)
