@@ -283,8 +283,8 @@ assert STEPS < FULL or max(cure.reverse_kl for cure in cured) < 0.7 < plain.reve
 # The plain G puts all its samples into one streak, and moves it about. Minibatch discrimination has found the circle. The
 # unrolled G spreads its samples evenly, but has not found all modes yet; the two rates with R1 have. None is sharp after so
 # few steps: hardly a sample lies within 3 sigma = 0.03 of a mode. `benchmarks/ring.py` trains for longer, on more seeds, and
-# says what did not help: two rates without R1, R1 without the two rates, and steps of plain descent for the imagined D, which
-# lost the modes again.
+# says what did not help: two rates without R1, and steps of plain descent for the imagined D, which lost the modes again. R1
+# without the two rates helps, but late.
 #
 # ## 7. Images
 #
