@@ -67,7 +67,9 @@ def gan_mnist_conditional_gan(r: dict[str, Any]) -> Iterator[Row]:
 def rbm_mnist(r: dict[str, Any]) -> Iterator[Row]:
     pydeep = {"plain": "149.05, PyDeep; 145.5, the same in PyTorch, one seed", "centered": "142.56, PyDeep; 141.8, PyTorch"}
     for name, found in r["summary"].items():
-        what = f"RBM 16 hidden units, PCD-1, {name}, thresholded MNIST, 50 epochs, {found['seeds']} seeds: exact -log p, nats"
+        chains = r["settings"]["variants"][name]["chains"]
+        recipe = f"PCD-1 with {chains} chains, {name}, thresholded MNIST, 50 epochs"
+        what = f"RBM 16 hidden units, {recipe}, {found['seeds']} seeds: exact -log p, nats"
         yield Row(what, f"{found['negative_log_likelihood']:.2f}", pydeep[name])
         yield Row("the same, of the parameters' mean over the last 10 epochs", f"{found['of_averaged_parameters']:.2f}", "")
         sigma, off = found["largest_sigma"], found["largest_off_in_sigmas"]

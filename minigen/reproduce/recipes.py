@@ -120,7 +120,8 @@ RECIPES: dict[str, Reproduction] = {
     ),
     "rbm_plain": Reproduction(
         "rbm", "mnist", (6000, 30000, 30000), exact_partition, Published(149.05, "PyDeep, plain"),
-        rate=0.01, options={"hidden": 16, "final_rate": 1.0, "centered": False}, data_options={"binarise": "threshold"},
+        rate=0.01, options={"hidden": 16, "final_rate": 1.0, "centered": False, "chains": 500},
+        data_options={"binarise": "threshold"},
     ),
     "ebm": Reproduction("ebm", "pinwheel", (800, 3000, 20000), excess),
     # ---- autoregressive
