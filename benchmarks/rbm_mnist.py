@@ -16,11 +16,12 @@ chains had standard errors of 0.06 to 0.23, and neither more steps nor more chai
 50 to 500, made it worse: errors of 0.1, and estimates 0.6 too low, for the chains of a mode that will be heavy later die out
 while they are still light. Of 300 parts, 30 sweeps from the data: 0.14 to 0.33. Of 300 parts and 1,000 sweeps: 0.07 to 0.13.
 
-A rate that stays 0.01 leaves the last iterate moving. With 100 chains the plain ones ended at 146.4, 145.9 and 146.3 nats in one
-run of this command and at 146.3, 148.3 and 150.5 in another, where other rounding took the chains another way: a hundred chains,
-which seldom leave a mode, are a noisy half of the gradient. Hence 500 of them where plain; predicted, a fifth of that noise. The
-mean of the parameters over the last ten epochs stands still also with few chains (Polyak and Juditsky 1992; 144.4 plain), and
-its figure stands beside that of the last iterate. A rate that falls to a tenth is slower: 147.9 plain and 144.1 centred, seed 0.
+A rate that stays 0.01 leaves the last iterate moving. With 100 chains the plain ones ended at 146.4, 145.9 and 146.3 nats in
+one run of this command and at 146.3, 148.3 and 150.5 in another, where other rounding took the chains another way: a hundred
+chains, which seldom leave a mode, are a noisy half of the gradient. Hence 500 of them where plain; predicted, a fifth of that
+noise. The mean of the parameters over the last ten epochs stands still also with few chains (Polyak and Juditsky 1992; 144.4
+plain), and its figure stands beside that of the last iterate. A rate that falls to a tenth is slower: 147.9 plain and 144.1
+centred, seed 0.
 
 Results go to benchmarks/results/rbm_mnist.json, a record for each variant and seed. MINIGEN_DATA may name the folder
 that holds mnist/.
