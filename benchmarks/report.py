@@ -80,7 +80,8 @@ def rbm_mnist(r: dict[str, Any]) -> Iterator[Row]:
 
 def ring8(r: dict[str, Any]) -> Iterator[Row]:
     for name, found in r["summary"].items():
-        what = f"ring of 8, GAN, {name.replace('_', ' ')}, {found['seeds']} seeds: modes; quality; sigma ratio"
+        treatment = name.replace("_r1", " with R1").replace("_", " ")
+        what = f"ring of 8, GAN, {treatment}, {found['seeds']} seeds: modes; quality; sigma ratio"
         ours = f"{found['modes']:.1f}; {100 * found['quality']:.1f} %; {found['sigma_ratio']:.2f}"
         yield Row(what, ours, "8; 98.9 %; 1, a perfect sampler")
 
