@@ -336,9 +336,7 @@ for name in ("bilinear", "dirac", "norm", "score"):
 for name, cloud in clouds.items():
     axes[name].plot(*ring.modes.means.T, "o", color="#d1602d", ms=9, alpha=0.5)
     axes[name].plot(*cloud.T, ".", color="#1f5fa8", ms=1.5)
-    axes[name].set(
-        title=f"{name}\nreverse KL {coverage[name].reverse_kl:.2f}", xlim=(-1.8, 1.8), ylim=(-1.6, 1.6), aspect="equal"
-    )
+    axes[name].set(title=f"{name}\nreverse KL {coverage[name].reverse_kl:.2f}", xlim=(-2, 2), ylim=(-2, 2), aspect="equal")
 for name, images in {"samples": samples, "walks": walks}.items():
     grid = images.reshape(-1, 12, 28, 28).swapaxes(1, 2).reshape(-1, 12 * 28)
     axes[name].imshow(grid, cmap="gray_r", vmin=0, vmax=1)
