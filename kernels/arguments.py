@@ -49,6 +49,13 @@ def check_equal_shapes(operation: str, **arrays: Any) -> None:
         raise ValueError(f"{operation}: shapes differ, {described}: broadcast or reshape before the call")
 
 
+def check_equal_dtypes(operation: str, **arrays: Any) -> None:
+    """TypeError unless all dtypes are equal: what is moved in place cannot become another type."""
+    if len({x.dtype for x in arrays.values()}) > 1:
+        described = ", ".join(f"{name} {x.dtype}" for name, x in arrays.items())
+        raise TypeError(f"{operation}: dtypes differ, {described}: convert one, or make moments with np.zeros_like(theta)")
+
+
 def check_out(operation: str, out: Any, shape: Shape, dtype: np.dtype[Any]) -> None:
     """ValueError unless `out` is None or a C-contiguous array of that shape and dtype."""
     if out is None:

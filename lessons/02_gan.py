@@ -247,7 +247,7 @@ print("standard deviation of one sample at c = 100:", ", ".join(f"{name} {s[-1]:
 # *Unrolling* (Metz et al. 2017) shows G the D that will have answered: L_G(theta_D after five steps), differentiated through
 # the steps, by the second-order passes of the layers (`minigen/models/unrolled_gan.py`). *Two rates* (Heusel et al. 2017)
 # make D the fast player, ten times as fast as G, so that it has always answered; beside them stands R1, the penalty of
-# section 3, without which so fast a D has cliffs and no slopes.
+# section 3, without which they did not cure (`benchmarks/ring.py`).
 #
 # How it is counted: of 2,500 samples, a mode is found with one sample within 3 sigma. Reverse KL compares the shares of the
 # modes with 1/8 each: 0 is even, log 8 = 2.08 is one mode for all. (A cloud in the middle is even too: so look at the figure.)

@@ -8,7 +8,8 @@
 //
 // Error: of y 4 units in the last place; of f' 8 of them, or 4e-7 where the slope of SiLU passes through zero.
 //
-// Legend: n numbers, flat. KIND 0 leaky (slope `leak` below zero), 1 tanh, 2 sigmoid, 3 silu, 4 softplus. Block: 256. Grid: n / 256.
+// Legend: n numbers, flat. KIND 0 leaky (slope `leak` below zero), 1 tanh, 2 sigmoid, 3 silu, 4 softplus.
+// Block: 256. Grid: n / 256.
 //
 // architectures: sm_80 sm_90
 // options: KIND=0,1,2,3,4

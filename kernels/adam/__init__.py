@@ -31,9 +31,7 @@ def step(
     arguments.check_ndim("adam", 1, **arrays)
     arguments.check_equal_shapes("adam", **arrays)
     arguments.same_kind("adam", **arrays)
-    if len({x.dtype for x in arrays.values()}) > 1:
-        described = ", ".join(f"{name} {x.dtype}" for name, x in arrays.items())
-        raise TypeError(f"adam: dtypes differ, {described}: make m and v with np.zeros_like(theta)")
+    arguments.check_equal_dtypes("adam", **arrays)
     if t < 1:
         raise ValueError(f"adam: steps are counted from t = 1, got {t}: at 0 the bias correction divides by zero")
     rung = LADDER.choose(theta.size, theta, grad, m, v)

@@ -18,4 +18,5 @@ def step(average: Array, theta: Array, share: float) -> None:
     arguments.check_ndim("average", 1, average=average, theta=theta)
     arguments.check_equal_shapes("average", average=average, theta=theta)
     arguments.same_kind("average", average=average, theta=theta)
+    arguments.check_equal_dtypes("average", average=average, theta=theta)
     LADDER.choose(theta.size, average, theta).step(average, theta, share)

@@ -19,7 +19,5 @@ def step(theta: Array, grad: Array, v: Array | None, *, rate: float, momentum: f
     arguments.check_ndim("sgd", 1, **arrays)
     arguments.check_equal_shapes("sgd", **arrays)
     arguments.same_kind("sgd", **arrays)
-    if len({x.dtype for x in arrays.values()}) > 1:
-        described = ", ".join(f"{name} {x.dtype}" for name, x in arrays.items())
-        raise TypeError(f"sgd: dtypes differ, {described}: make v with np.zeros_like(theta)")
+    arguments.check_equal_dtypes("sgd", **arrays)
     LADDER.choose(theta.size, *arrays.values()).step(theta, grad, v, rate=rate, momentum=momentum)

@@ -40,12 +40,12 @@ from .objective import Forwards, Objective, Terms, total
 
 def reparameterize(mu: Array, logvar: Array, eps: Array) -> Array:
     """z = mu + e^(logvar/2) eps: a sample of N(mu, e^logvar) where eps is one of N(0, 1). All (N, L)."""
-    return gaussian_samples.sample(mu, logvar, eps[:, None])[:, 0]
+    return spread(mu, logvar, eps[:, None])[:, 0]
 
 
 def reparameterize_backward(dz: Array, logvar: Array, eps: Array) -> tuple[Array, Array]:
-    """dmu = dz, dlogvar = dz e^(logvar/2) eps / 2."""
-    return gaussian_samples.gradient(dz[:, None], logvar, eps[:, None])
+    """dmu = dz, dlogvar = dz e^(logvar/2) eps / 2. All (N, L)."""
+    return spread_backward(dz[:, None], logvar, eps[:, None])
 
 
 def spread(mu: Array, logvar: Array, eps: Array) -> Array:

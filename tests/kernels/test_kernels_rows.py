@@ -211,5 +211,7 @@ def test_what_does_not_fit_is_refused():
         sgd.step(x[0], x[0], x[0, :2], rate=1.0, momentum=0.5)
     with pytest.raises(TypeError, match="sgd: dtypes differ, theta complex128, grad float64"):
         sgd.step(x[0].astype(complex), x[0].astype(float), None, rate=1.0, momentum=0.0)
+    with pytest.raises(TypeError, match="average: dtypes differ, average complex128, theta float64"):
+        average.step(x[0].astype(complex), x[0].astype(float), 0.5)
     with pytest.raises(ValueError, match="average: average must have 1 axes"):
         average.step(x, x, 0.5)
