@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, number, to_device
-from ..layers.vector import Place
+from ..layers.views import Place
 from ..models.model import Model
 from ..models.objective import Forwards, Objective, Terms, network_of
 from .errors import ProofError

@@ -184,6 +184,19 @@ def additive(s: Subject, m: Meter) -> None:
         sums = {path: s.v[path] + g for path, g in dots.items()}
         m.expect("gradients after backward_jvp, which began with other values,", _gap(s.grads(s.layer), sums), 1e-12)
 
+    def zero() -> None:
+        s.layer.zero_grads()
+        for place in s.parameters.values():
+            place.of(s.vector._grad)[...] = np.nan  # not `grad`, which writes zeros: what counts as zero need not be zero
+
+    zero()
+    s.layer.backward(s.dy, s.cache)
+    m.expect("gradients after zero_grads and backward, what was there being NaN,", _gap(s.grads(s.layer), alone), 1e-12)
+    if second:
+        zero()
+        s.layer.backward_jvp(s.dy, s.dy_dot, s.cache, second[0])
+        m.expect("gradients after zero_grads and backward_jvp, what was there being NaN,", _gap(s.grads(s.layer), dots), 1e-12)
+
 
 def two_calls(s: Subject, m: Meter) -> None:
     other = map_tree(lambda leaf: leaf[::-1] * 0.5 if leaf.dtype.kind == "f" else leaf[::-1], s.x)

@@ -58,7 +58,7 @@ class Convolution(Layer):
         raise NotImplementedError
 
     def product_dW(self, x: Array, dy: Array, **into: Any) -> Array:
-        """dW, or with out= and accumulate=True out += dW."""
+        """dW, in `out` if given, or with accumulate=True out += dW."""
         raise NotImplementedError
 
     def forward(self, x: Array, *, train: bool = False, key: Key | None = None) -> tuple[Array, ConvCache]:

@@ -13,7 +13,6 @@ Letters: x, y inputs and outputs; d + name a gradient; name + _dot a tangent; w 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, Self, TypeAlias
 
@@ -22,9 +21,9 @@ from ..random import Key
 from .params import Params
 from .tree import Tree, leaves, moving
 from .vector import Spec
+from .views import Gradient
 
 Cache: TypeAlias = Any
-Gradient: TypeAlias = Array | Callable[..., Array]  # an array, or f(out=, accumulate=) that computes it where it belongs
 
 
 class StaleCacheError(RuntimeError):
@@ -130,11 +129,8 @@ class Layer(Params):
         """grads += the gradients of the effective arrays, carried back to the parameters."""
         for name, g in gradients.items():
             if name in w.computed:
-                self.grads[name] += self.computed[name].backward(g() if callable(g) else g, w.computed[name])
-            elif callable(g):
-                g(out=self.grads[name], accumulate=True)
-            else:
-                self.grads[name] += g
+                g = self.computed[name].backward(g() if callable(g) else g, w.computed[name])
+            self.grads.add(name, g)
 
     def learn_dot(self, w: Weights, w_dot: Weights | None, **gradients: tuple[Gradient, Array | None]) -> None:
         """grads += d/dt of what `learn` would add. Each gradient is (dW, dW_dot), with None for a dW_dot of zero; dW may be a
@@ -147,7 +143,7 @@ class Layer(Params):
             elif name in w.computed and g_dot is not None:
                 g_dot = self.computed[name].backward(g_dot, w.computed[name])
             if g_dot is not None:
-                self.grads[name] += g_dot
+                self.grads.add(name, g_dot)
 
     def commit(self, cache: Cache) -> None:
         """Computed weights move their state; a layer with state of its own extends this."""

@@ -11,13 +11,14 @@ from numpy.typing import DTypeLike
 
 from ..backend import Array, device_of, to_device
 from ..random import Key
-from .vector import Spec, Vector, Views
+from .vector import Spec, Vector
+from .views import Gradients, Views
 
 
 class Params:
     """Named parameters, their gradients and state, and whatever Params stand in its attributes (or in lists of them).
 
-    params, grads, dots   views into `theta`, `grad` and `theta_dot`; grads are only ever added to
+    params, grads, dots   views into `theta`, `grad` and `theta_dot`; grads are added to (views.py: zeros, and the first to add)
     state                 arrays that change in `commit` alone: running means, singular vectors
     version               raised when an optimiser moves these parameters
     learns                False freezes this node: its backward computes no parameter gradients
@@ -27,7 +28,7 @@ class Params:
 
     def __init__(self, **specs: Spec) -> None:
         self.specs = specs
-        self.params, self.grads, self.dots = Views(), Views(), Views()
+        self.params, self.grads, self.dots = Views(), Gradients(), Views()
         self.state: dict[str, Array] = {}
         self.version = 0
         self.learns = True
@@ -97,10 +98,9 @@ class Params:
     # ---- learning
 
     def zero_grads(self) -> None:
-        """grads = 0, here and below."""
+        """grads = 0, here and below, once somebody asks for them (views.py)."""
         for node in self.below:
-            for grad in node.grads.values():
-                grad[...] = 0
+            node.grads.zero()
 
     def freeze(self, frozen: bool = True) -> Self:
         """Nothing below learns (or, with False, learns again); returns itself. Optimisers are made afterwards: the slices they

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from ..backend import ALIGNMENT, Array, Shape, aligned_zeros, device_of, real_dtype, to_device
 from ..random import Key
+from .views import Gradients, Place, Views
 
 if TYPE_CHECKING:
     from .params import Params
@@ -38,34 +39,6 @@ class Spec:
         return f"Spec{self.shape}"
 
 
-class Views(dict[str, Array]):
-    """Parameter names -> arrays. Once sealed, an array is written into (`grads["W"] += g`) and never replaced."""
-
-    sealed = False
-
-    def __setitem__(self, name: str, value: Array) -> None:
-        if self.sealed and value is not self.get(name):
-            raise TypeError(f"{name!r} is a view into the flat vector: write into it (a[{name!r}][...] = x), do not replace it")
-        super().__setitem__(name, value)
-
-    def __missing__(self, name: str) -> Array:
-        known = ", ".join(map(repr, self)) or "nothing: lay the layer out first, with layer.initialise(key) or in a Model"
-        raise KeyError(f"no array {name!r} here; there is {known}")
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Views:
-        return Views({name: array.copy() for name, array in self.items()})
-
-
-class Place(NamedTuple):
-    start: int
-    stop: int
-    shape: Shape
-
-    def of(self, vector: Array) -> Array:
-        """This parameter's view into a vector like theta."""
-        return vector[self.start : self.stop].reshape(self.shape)
-
-
 class Vector:
     """`theta`, `grad` and, where something moves, `theta_dot`, with the place of every parameter in them."""
 
@@ -78,6 +51,9 @@ class Vector:
 
         self._theta = aligned_zeros(self._size, dtype, like=like)
         self._grad = aligned_zeros(self._size, dtype, like=like)
+        self._zero: set[Place] = set()  # what of grad counts as zero and is not written yet (views.py)
+        gaps = [np.arange(place.stop, _padded(place.stop)) for place in set(self.places.values())]
+        self._gaps = to_device(np.concatenate(gaps or [np.arange(0)]), device_of(self._theta))  # between the arrays
         self._theta_dot: Array | None = None
         self._like = like
         filled: set[Place] = set()
@@ -86,9 +62,9 @@ class Vector:
                 value = self._first_value(node, name, path, key)
                 place.of(self.theta)[...] = to_device(value, device_of(self.theta))
                 filled.add(place)
-        self._attach("params", self.theta)
-        self._attach("grads", self.grad)
-        for _, node, _ in self.nodes:
+        for node, own in self._owners():
+            node.params = Views.of(self._theta, own)
+            node.grads = Gradients(Views.of(self._grad, own), own, self._zero)
             node.dots = Views()  # a copy of a network brings no direction along
         for path, node in fresh:
             node.begin_state((key or Key(0)).at(path, "state"))
@@ -129,13 +105,12 @@ class Vector:
         spec = node.specs[name]
         return spec.initialiser(key.at(path), spec.shape)
 
-    def _attach(self, kind: str, vector: Array) -> None:
-        views: dict[int, Views] = {}
+    def _owners(self) -> Iterator[tuple[Params, dict[str, Place]]]:
+        """Every node that has parameters, with their places by name."""
+        owners: dict[int, tuple[Params, dict[str, Place]]] = {}
         for place, node, name in self.nodes:
-            views.setdefault(id(node), Views())[name] = place.of(vector)
-            setattr(node, kind, views[id(node)])
-        for each in views.values():
-            each.sealed = True
+            owners.setdefault(id(node), (node, {}))[1][name] = place
+        yield from owners.values()
 
     @property
     def theta(self) -> Array:
@@ -149,19 +124,32 @@ class Vector:
 
     @property
     def grad(self) -> Array:
-        """Every gradient, flat, in the order of theta."""
+        """Every gradient, flat, in the order of theta. After a `zero_grads`, which writes no zeros yet, ask again."""
+        self.write_zeros()
         return self._grad
 
     @grad.setter
     def grad(self, value: Array) -> None:
         _same("grad", self._grad, value)
 
+    def zero_grads(self) -> None:
+        """grad = 0, once somebody asks for it."""
+        self._grad[self._gaps] = 0
+        self._zero.update(self.places.values())
+
+    def write_zeros(self) -> None:
+        """Writes what counts as zero and was not asked for yet."""
+        for place in self._zero:
+            place.of(self._grad)[...] = 0
+        self._zero.clear()
+
     @property
     def theta_dot(self) -> Array:
         """The direction in which `jvp(..., move_params=True)` moves the parameters; made, as zeros, when first asked for."""
         if self._theta_dot is None:
             self._theta_dot = aligned_zeros(self._size, self.dtype, like=self._like)
-            self._attach("dots", self._theta_dot)
+            for node, own in self._owners():
+                node.dots = Views.of(self._theta_dot, own)
         return self._theta_dot
 
     @theta_dot.setter

@@ -48,11 +48,13 @@ class Captured:
 
     def __call__(self, batch: Any, key: Key) -> Terms:
         """One step."""
+        self.model.vector.write_zeros()  # here and at the end of each step: the host's notes are not in the graph
         kind = self.model.phase(), tuple((part.shape, part.dtype.str) for part in _parts(batch))
         if kind not in self._programs:
             self._programs[kind] = None
             terms: Terms = self._update(batch, key)
             _settle(self._places)
+            self.model.vector.write_zeros()
             return terms
         program = self._programs[kind]
         if program is None:
@@ -84,6 +86,7 @@ class _Program:
             with self.graph.recording():
                 terms: Terms = update(self.buffers, DeviceKey(self.control[:WORDS]))
                 _settle(self.places)
+                self.model.vector.write_zeros()
         finally:
             for holder in self.holders.values():
                 holder.dial = None

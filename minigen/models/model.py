@@ -81,7 +81,7 @@ class Model:
 
     @property
     def grad(self) -> Array:
-        """Every gradient, flat, in the order of theta."""
+        """Every gradient, flat, in the order of theta. After a `zero_grads`, which writes no zeros yet, ask again."""
         return self.vector.grad
 
     @grad.setter
@@ -98,8 +98,8 @@ class Model:
         return self.vector.spans(*prefixes)
 
     def zero_grads(self) -> None:
-        """grad = 0."""
-        self.grad[...] = 0
+        """grad = 0, once somebody asks for it (layers/views.py)."""
+        self.vector.zero_grads()
 
     def optimize(self, **optimizers: Optimizer) -> None:
         """Sets the optimisers that `step` uses, by name. Raises ValueError where two would move the same parameters."""

@@ -173,6 +173,12 @@ class Replaces(Square):
             self.grads[name][...] = g
 
 
+class AddsToWhatCountsAsZero(Square):
+    def learn(self, w, **gradients):
+        for name, g in gradients.items():
+            self.grads.add(name, lambda out, accumulate, g=g: np.add(out, g, out=out))
+
+
 class AlwaysLearns(Square):
     def backward(self, dy, cache, *, need_dx=True, param_grads=True):
         return super().backward(dy, cache, need_dx=need_dx)
@@ -343,6 +349,14 @@ def test_purity_alone_finds_what_others_would_find_first():
     for wrong in (WritesIntoCotangent, WritesIntoInput, WritesIntoCache, MovesStateInForward, Remembers):
         with pytest.raises(CheckError, match="changes"):
             suite(wrong, (5, 3), properties=pure)
+
+
+def test_additive_alone_finds_what_is_added_to_numbers_that_count_as_zero():
+    from minigen.check.suite_of_layers import PROPERTIES
+
+    additive = [one for one in PROPERTIES if one.name == "additive"]
+    with pytest.raises(CheckError, match="gradients after zero_grads and backward, what was there being NaN"):
+        suite(AddsToWhatCountsAsZero, (5, 3), properties=additive)
 
 
 def test_second_order_may_be_missing_but_not_partial():

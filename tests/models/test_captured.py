@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(on_cpu.compiler() is None, reason="CUDA kernels 
 
 POINTS = {  # name -> options: small, and everything that changes from step to step
     "gan": {"hidden": 8, "latents": 4, "r1": 0.1},
-    "wgan": {"hidden": 8, "latents": 4, "critic_steps": 3, "decay": True},  # two kinds of step, clipped weights
+    "wgan": {"hidden": 8, "latents": 4, "critic_steps": 3, "decay": True, "average": 0.5},  # two kinds of step, clipped weights
     "ddpm": {"width": 8},  # a schedule of the rate, an average
     "ddpm, the bound": {"width": 8, "objective": "bound"},  # steps by their chance
     "realnvp": {"hidden": 8, "depth": 2, "clip": 0.5},  # the norm of a gradient decides on the device
@@ -91,6 +91,28 @@ def test_recording_runs_nothing(cuda):
         terms = step(batch, Key(2))
     assert np.array_equal(model.theta.get(), graph[0])
     assert all(np.isnan(backend.number(value)) for value in terms.values())  # nobody may read them before the launch
+
+
+def test_zeros_that_the_host_noted_are_written_around_a_graph(cuda):
+    """A step fills one parameter: what else counts as zero is written in the graph, and what was filled stays."""
+
+    def step(model, x, key):
+        model.zero_grads()
+        model.encoder.mu.grads.add("W", x)
+        return {"term": x.sum()}
+
+    model = Step(step)
+    run, place = Captured(model), model.vector.places["encoder.mu.W"]
+    for i in range(4):
+        model.grad[...] = np.nan
+        if i == 3:
+            model.zero_grads()  # and nobody asks before the launch
+        x = to_test_device(np.full(place.shape, i, np.float32))
+        run(x, Key(i))
+        grad = to_host(model.vector._grad)
+        assert (place.of(grad) == i).all()
+        assert (to_host(model.grad) == grad).all()
+        assert grad.sum() == i * (place.stop - place.start)
 
 
 def test_a_run_is_captured_and_eager_is_one_flag_away(tmp_path):

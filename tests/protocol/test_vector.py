@@ -153,7 +153,60 @@ def test_views_are_written_into_and_never_replaced():
             views["W"] = np.zeros((5, 2))
         with pytest.raises(TypeError, match="view into the flat vector"):
             views["new"] = np.zeros(2)
+    with pytest.raises(TypeError, match=r"'W' is a view into the flat vector: it cannot be taken away"):
+        del layer.grads["W"]
     assert (model.vector.places["one.out.b"].of(model.grad) == 3).all()
+
+
+def test_zeros_are_written_when_somebody_asks():
+    model = tied()
+    hidden, other, between = model.one["hidden"], model.two["1"], model.two["0"]
+    place = model.vector.places["one.hidden.W"]
+    for ask in (lambda: hidden.grads["W"], lambda: {**hidden.grads}["W"], lambda: place.of(model.grad)):
+        model.grad[...] = 7
+        model.zero_grads()
+        assert (place.of(model.vector._grad) == 7).all()
+        assert not ask().any()
+    model.grad[...] = 7
+    model.one.zero_grads()
+    assert not other.grads["W"].any()  # it is hidden's
+    other.grads["W"] += 1
+    assert (hidden.grads["W"] == 1).all()
+    assert not hidden.grads["b"].any()
+    assert (between.grads["W"] == 7).all()
+    model.zero_grads()
+    assert "W" in hidden.grads
+    assert "V" not in hidden.grads
+    assert repr(hidden.grads) == "Gradients(W, b)"
+    assert (place.of(model.vector._grad) == 1).all()  # nobody has asked
+    assert not model.grad.any()  # the gaps between arrays neither
+
+
+def test_what_counts_as_zero_is_overwritten_by_the_first_gradient_and_added_to_by_the_next():
+    model = tied()
+    hidden, other = model.one["hidden"], model.two["1"]
+    asked = []
+
+    def ones(out, accumulate):
+        asked.append(accumulate)
+        out[...] = out + 1 if accumulate else 1
+        return out
+
+    for first, then in ((hidden, other), (other, hidden)):  # their W is one array
+        model.grad[...] = np.nan
+        model.zero_grads()
+        first.grads.add("W", ones)
+        then.grads.add("W", ones)
+        hidden.grads.add("b", np.ones(5))
+        hidden.grads.add("b", np.ones(5))
+        assert (first.grads["W"] == 2).all()
+        assert (hidden.grads["b"] == 2).all()
+        assert np.isfinite(model.grad).all()
+    model.zero_grads()
+    for wrong in (np.ones((1, 5)), 1j * np.ones(5)):
+        with pytest.raises((ValueError, TypeError)):
+            hidden.grads.add("b", wrong)
+    assert asked == [False, True, False, True]
 
 
 def test_flat_vectors_are_written_into_and_never_replaced():
