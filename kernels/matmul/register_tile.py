@@ -21,8 +21,9 @@ Against the definition: the loops are ours, so that no second pool of threads is
 6. Positions are unsigned. A signed index is tested for being negative every time, and a test that decides between two addresses
    hides from the compiler that neighbours are neighbours.
 
-Threads share out the columns of c, or its rows where there are few columns. Every number of c is summed by one thread in one
-order: the result does not depend on the number of threads.
+Threads share out the tiles of c, numbered down one panel and then down the next, equally to within one: where a share ends amid
+a panel, both neighbours pack it. Every number of c is summed by one thread in one order: the result does not
+depend on the number of threads.
 
 Error: each number is a sum of K products in blocks of DEPTH; with u = 2^-24, |c - exact| <= (K + 1) u sum over k of |a b|.
 
@@ -76,31 +77,22 @@ def matmul(
 
 def product(a: Array, b: Array, c: Array, accumulate: bool) -> None:
     """c = a b or c += a b, packing b."""
-    threads = thread_count()
-    panels, groups = -(-c.shape[1] // COLUMNS), -(-c.shape[0] // ROWS)
-    by_columns = unevenness(panels, threads) <= unevenness(groups, threads) + 0.1  # sharing rows packs b for every thread
-    scratch = empty((threads, min(PANELS, panels), min(DEPTH, a.shape[1]), COLUMNS), a.dtype)
-    multiply(a, b, c, scratch, accumulate, by_columns)
-
-
-def unevenness(parts: int, threads: int) -> float:
-    """The largest share of one thread over the mean, less 1."""
-    return -(-parts // threads) * threads / parts - 1
+    panels = -(-c.shape[1] // COLUMNS)
+    scratch = empty((thread_count(), min(PANELS, panels), min(DEPTH, a.shape[1]), COLUMNS), a.dtype)
+    multiply(a, b, c, scratch, accumulate)
 
 
 @compiled
-def multiply(a: Array, b: Array, c: Array, scratch: Array, accumulate: bool, by_columns: bool) -> None:
-    """c = a b or c += a b, one part of c for each thread."""
+def multiply(a: Array, b: Array, c: Array, scratch: Array, accumulate: bool) -> None:
+    """c = a b or c += a b, an equal number of tiles of c for each thread."""
     rows: Any = np.uint64(a.shape[0])
     depth, columns = np.uint64(a.shape[1]), np.uint64(c.shape[1])
     panels, groups = (columns + _C - ONE) // _C, (rows + _R - ONE) // _R
     for part in prange(scratch.shape[0]):
-        parts, here = np.uint64(scratch.shape[0]), np.uint64(part)
-        first, last, top, bottom = ZERO, panels, ZERO, rows
-        if by_columns:
-            first, last = panels * here // parts, panels * (here + ONE) // parts
-        else:
-            top, bottom = groups * here // parts * _R, min(rows, groups * (here + ONE) // parts * _R)
+        parts, here, tiles = np.uint64(scratch.shape[0]), np.uint64(part), panels * groups
+        begin, end = tiles * here // parts, tiles * (here + ONE) // parts  # numbered down one panel, then down the next
+        first = begin // groups
+        last = (end + groups - ONE) // groups if end > begin else first  # without a tile nothing is packed
         tile = registers(ROWS, COLUMNS, a.dtype)
         for block in range(first, last, _P):
             count = min(_P, last - block)
@@ -117,23 +109,24 @@ def multiply(a: Array, b: Array, c: Array, scratch: Array, accumulate: bool, by_
                                 scratch[here, j, k - start, q] = b[k, left + q]
                             for q in range(columns - left, _C):
                                 scratch[here, j, k - start, q] = 0
-                for above in range(top, bottom, _T):
-                    below = min(bottom, above + _T)
+                for above in range(ZERO, rows, _T):
                     for j in range(count):
-                        left = (block + j) * _C
+                        left, panel = (block + j) * _C, (block + j) * groups
                         width = min(_C, columns - left)
-                        for i in range(above, below, _R):
+                        top = max(above, (max(begin, panel) - panel) * _R)
+                        bottom = min(min(above + _T, rows), (min(end, panel + groups) - panel) * _R)
+                        for i in range(top, max(top, bottom), _R):
                             for m in range(_R):
                                 for q in range(ZERO, width, LINE):
-                                    fetch(c, min(i + m, below - ONE), left + q)
+                                    fetch(c, min(i + m, rows - ONE), left + q)
                                 for q in range(_C):
                                     tile[m, q] = 0
                             for k in range(start, stop):
                                 for q in range(_C):
                                     number = scratch[here, j, k - start, q]
                                     for m in range(_R):
-                                        tile[m, q] += a[min(i + m, below - ONE), k] * number
-                            for m in range(min(_R, below - i)):
+                                        tile[m, q] += a[min(i + m, rows - ONE), k] * number
+                            for m in range(min(_R, rows - i)):
                                 if accumulate or start > ZERO:
                                     for q in range(width):
                                         tile[m, q] += c[i + m, left + q]

@@ -42,6 +42,7 @@ LOW, HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 CHUNK = 256  # blocks that one task fills
 
 ONE_INT, EIGHT = np.int32(1), np.uint32(8)
+STEP = np.float32(2.0**-24)
 MANTISSA, EXPONENT, BIAS = np.int32(0x007FFFFF), np.int32(23), np.int32(127)  # the layout of a float32
 ONE, TWO, LN_2, ROOT_2 = np.float32(1), np.float32(2), np.float32(math.log(2)), np.float32(math.sqrt(2))
 L3, L5, L7, L9 = (np.float32(1 / i) for i in (3, 5, 7, 9))
@@ -60,8 +61,8 @@ def words(key: Words, n: int, *, like: Any = None) -> Array:
 def uniform(key: Words, n: int, dtype: np.dtype[Any], *, like: Any = None) -> Array:
     """u 2^-24 of the upper 24 bits in float32, (word + 1/2) 2^-32 in float64: (n,), exact, in [0, 1)."""
     drawn = _chunks(n, dtype, like)
-    shift, rest, scale = (8, 0.0, 2.0**-24) if dtype == np.float32 else (0, 0.5, 2.0**-32)
-    fill_uniform(drawn, np.uint32(shift), rest, scale, *_scalars(key))
+    fill = fill_uniform_float32 if dtype == np.float32 else fill_uniform_float64
+    fill(drawn, *_scalars(key))
     return drawn.reshape(-1)[:n]
 
 
@@ -107,11 +108,11 @@ def put(drawn: Array, w: Array) -> None:
 
 
 @register_jitable
-def put_uniform(drawn: Array, w: Array, shift: Any, rest: float, scale: float) -> None:
-    """drawn (CHUNK, 4) = (word 2^-shift + rest) scale."""
-    for i in range(CHUNK):
-        for j in range(4):
-            drawn[i, j] = (np.float64(w[j, i] >> shift) + rest) * scale
+def uniform_float32(u: Array, w: Array) -> None:
+    """u (4, CHUNK) = the upper 24 bits 2^-24; as signed integers, which become float32 in one instruction."""
+    for j in range(4):
+        for i in range(CHUNK):
+            u[j, i] = np.float32(np.int32(w[j, i] >> EIGHT)) * STEP
 
 
 @register_jitable
@@ -161,12 +162,25 @@ def fill_words(drawn: Array, k0: Any, k1: Any, c2: Any, c3: Any) -> None:
 
 
 @compiled
-def fill_uniform(drawn: Array, shift: Any, rest: float, scale: float, k0: Any, k1: Any, c2: Any, c3: Any) -> None:
+def fill_uniform_float32(drawn: Array, k0: Any, k1: Any, c2: Any, c3: Any) -> None:
     """Uniform numbers."""
     for chunk in prange(drawn.shape[0]):
         w = np.empty((4, CHUNK), np.uint32)
         encrypt(w, chunk, k0, k1, c2, c3)
-        put_uniform(drawn[chunk], w, shift, rest, scale)
+        u = np.empty((4, CHUNK), np.float32)
+        uniform_float32(u, w)
+        put(drawn[chunk], u)
+
+
+@compiled
+def fill_uniform_float64(drawn: Array, k0: Any, k1: Any, c2: Any, c3: Any) -> None:
+    """Uniform numbers of all bits."""
+    for chunk in prange(drawn.shape[0]):
+        w = np.empty((4, CHUNK), np.uint32)
+        encrypt(w, chunk, k0, k1, c2, c3)
+        for i in range(CHUNK):
+            for j in range(4):
+                drawn[chunk, i, j] = (np.float64(w[j, i]) + 0.5) * 2.0**-32
 
 
 @compiled
