@@ -280,18 +280,18 @@ prove("float32")
 # 1024 multiply-adds, of which an H100 makes as many in a cycle. A multiply-add of 32 then costs 1/32 of a cycle, and memory is
 # the limit again. A warp makes 32 x 64 of c: for 8 k it loads 8 words a lane of a, 16 of b, and makes 16 products.
 # *Prediction.* 24 loads without conflict, and the copies: 0.086 cycles. 2.9 times the peak of float32, not the 8 that the
-# multipliers have. bf16 halves the instructions, but a pair of its k are two rows of b's tile, 272 words apart: lanes 0 and
-# 16 meet in one bank. By this count it is the *slower* one, until its tile has rows of another length.
+# multipliers have. bf16 halves the instructions, but as many words are loaded: by this count it is no faster. A lane's k is
+# then even, and with rows of 136 words lanes 0 and 2 would meet in one bank, 544 words apart: b's tile has rows of 132.
 
 # %%
 g, q = lane // 4, lane % 4  # of a lane: its row or column, its k
 reads = [(16, g * 20 + q), (32, q * 136 + g)]
 climb("tf32", 1024, **tiles, reads=reads, multiplier=1 / 32, bound=1e-3)
 assert {passes(words) for _, words in reads} == {1}
-reads = [(8, np.add.outer(g * 20 + 2 * q, np.arange(2))), (32, 2 * q * 136 + g)]
+reads = [(8, np.add.outer(g * 20 + 2 * q, np.arange(2))), (32, 2 * q * 132 + g)]
 climb("bf16", 1024, **tiles, reads=reads, multiplier=1 / 64, bound=6e-3)
-assert [passes(words) for _, words in reads] == [2, 2]
-assert passes(2 * q * 132 + g) == 1  # rows that are 4 longer than the tile, not 8, would do
+assert [passes(words) for _, words in reads] == [2, 1]  # two words a lane of a's need two cycles
+assert passes(2 * q * 136 + g) == 2
 
 # %% [markdown]
 # ## 11. The clock

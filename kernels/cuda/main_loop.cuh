@@ -14,22 +14,22 @@
 //   Place place(int outer)   what can be worked out from m or n alone: once for all of k
 //   const float* find(Place, int k)     the element's address, or null where it is a zero
 //
-// A tile lies in shared memory as the gather's numbers do, [outer][k] or [k][outer], with a few numbers more in a row: 4 or 8, so
-// that the lanes of a warp meet different banks.
+// A tile lies in shared memory as the gather's numbers do, [outer][k] or [k][outer], with a few numbers more in a row, so that the
+// lanes of a warp meet different banks: 4 along k, and SPARE, as the multiplier's lanes ask for it, along the other axis.
 #pragma once
 #include "intrinsics.cuh"
 
 const int STAGES = 3;  // tiles in shared memory: one that is read, two that are on the way
 
-template <bool ALONG_K, int OUTER, int DEPTH> struct Tile {
-    static const int PITCH = ALONG_K ? DEPTH + 4 : OUTER + 8;
+template <bool ALONG_K, int OUTER, int DEPTH, int SPARE> struct Tile {
+    static const int PITCH = ALONG_K ? DEPTH + 4 : OUTER + SPARE;
     static const int SIZE = (ALONG_K ? OUTER : DEPTH) * PITCH;
     __device__ __forceinline__ static int at(int outer, int k) { return ALONG_K ? outer * PITCH + k : k * PITCH + outer; }
 };
 
 // The share of one thread in copying a gather's tiles: the same few quads of outer places, step after step.
-template <class Gather, int OUTER, int DEPTH, int THREADS> struct Copier {
-    using Shape = Tile<Gather::ALONG_K, OUTER, DEPTH>;
+template <class Gather, int OUTER, int DEPTH, int SPARE, int THREADS> struct Copier {
+    using Shape = Tile<Gather::ALONG_K, OUTER, DEPTH, SPARE>;
     static const int IN_A_LINE = (Gather::ALONG_K ? DEPTH : OUTER) / 4, EACH = OUTER * DEPTH / 4 / THREADS;
     static_assert(EACH * THREADS * 4 == OUTER * DEPTH, "the threads share out the tile evenly");
     typename Gather::Place places[EACH];
@@ -69,18 +69,18 @@ template <class Gather, int OUTER, int DEPTH, int THREADS> struct Copier {
 
 // Bytes of dynamic shared memory that a block needs: STAGES tiles of a, then of b.
 template <class A, class B, class Multiplier> struct Layout {
-    static const int SIZE_A = Tile<A::ALONG_K, Multiplier::ROWS, Multiplier::DEPTH>::SIZE;
-    static const int SIZE_B = Tile<B::ALONG_K, Multiplier::COLUMNS, Multiplier::DEPTH>::SIZE;
+    static const int SIZE_A = Tile<A::ALONG_K, Multiplier::ROWS, Multiplier::DEPTH, Multiplier::SPARE>::SIZE;
+    static const int SIZE_B = Tile<B::ALONG_K, Multiplier::COLUMNS, Multiplier::DEPTH, Multiplier::SPARE>::SIZE;
 };
 
 // c from row `top` and column `left` on, over begin <= k < end, handed number by number to the epilogue.
 template <class Multiplier, class A, class B, class Epilogue>
 __device__ __forceinline__ void main_loop(const A& a, const B& b, const Epilogue& epilogue, int top, int left, int begin, int end,
                                           float* memory) {
-    const int DEPTH = Multiplier::DEPTH;
+    const int DEPTH = Multiplier::DEPTH, SPARE = Multiplier::SPARE;
     using Sizes = Layout<A, B, Multiplier>;
-    Copier<A, Multiplier::ROWS, DEPTH, Multiplier::THREADS> copier_a;
-    Copier<B, Multiplier::COLUMNS, DEPTH, Multiplier::THREADS> copier_b;
+    Copier<A, Multiplier::ROWS, DEPTH, SPARE, Multiplier::THREADS> copier_a;
+    Copier<B, Multiplier::COLUMNS, DEPTH, SPARE, Multiplier::THREADS> copier_b;
     copier_a.begin(a, top);
     copier_b.begin(b, left);
     float *tiles_a = memory, *tiles_b = memory + STAGES * Sizes::SIZE_A;

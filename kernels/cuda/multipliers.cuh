@@ -22,7 +22,7 @@ template <bool BIG> struct Blocks {
 
 template <bool BIG> struct Float32 : Blocks<BIG> {
     using Base = Blocks<BIG>;
-    static const int DEPTH = 16, DOWN = 8, ACROSS = Base::WIDE / 8;
+    static const int DEPTH = 16, SPARE = 8, DOWN = 8, ACROSS = Base::WIDE / 8;
     float sum[DOWN][ACROSS] = {};
 
     // Which row of the warp's part is a lane's i-th. Along k, the four rows read at once are neighbours, and a row is a multiple
@@ -37,8 +37,8 @@ template <bool BIG> struct Float32 : Blocks<BIG> {
     }
 
     template <bool A_ALONG_K, bool B_ALONG_K> __device__ __forceinline__ void step(const float* a, const float* b) {
-        using OfA = Tile<A_ALONG_K, Base::ROWS, DEPTH>;
-        using OfB = Tile<B_ALONG_K, Base::COLUMNS, DEPTH>;
+        using OfA = Tile<A_ALONG_K, Base::ROWS, DEPTH, SPARE>;
+        using OfB = Tile<B_ALONG_K, Base::COLUMNS, DEPTH, SPARE>;
         const int top = Base::top_of_warp(), left = Base::left_of_warp();
 #pragma unroll
         for (int k = 0; k < DEPTH; k += 4) {
@@ -115,11 +115,11 @@ template <bool BIG> struct TensorCores : Blocks<BIG> {
 
 template <bool BIG> struct Tf32 : TensorCores<BIG> {
     using Base = TensorCores<BIG>;
-    static const int DEPTH = 16;
+    static const int DEPTH = 16, SPARE = 8;
 
     template <bool A_ALONG_K, bool B_ALONG_K> __device__ __forceinline__ void step(const float* a, const float* b) {
-        using OfA = Tile<A_ALONG_K, Base::ROWS, DEPTH>;
-        using OfB = Tile<B_ALONG_K, Base::COLUMNS, DEPTH>;
+        using OfA = Tile<A_ALONG_K, Base::ROWS, DEPTH, SPARE>;
+        using OfB = Tile<B_ALONG_K, Base::COLUMNS, DEPTH, SPARE>;
         int g = threadIdx.x % 32 / 4, q = threadIdx.x % 4, top = Base::top_of_warp() + g, left = Base::left_of_warp() + g;
 #pragma unroll
         for (int k = 0; k < DEPTH; k += 8) {
@@ -140,11 +140,11 @@ template <bool BIG> struct Tf32 : TensorCores<BIG> {
 
 template <bool BIG> struct Bf16 : TensorCores<BIG> {
     using Base = TensorCores<BIG>;
-    static const int DEPTH = 16;
+    static const int DEPTH = 16, SPARE = 4;  // a lane's k is even: rows of a tile that are 2 apart must lie 8 banks apart
 
     template <bool A_ALONG_K, bool B_ALONG_K> __device__ __forceinline__ void step(const float* a, const float* b) {
-        using OfA = Tile<A_ALONG_K, Base::ROWS, DEPTH>;
-        using OfB = Tile<B_ALONG_K, Base::COLUMNS, DEPTH>;
+        using OfA = Tile<A_ALONG_K, Base::ROWS, DEPTH, SPARE>;
+        using OfB = Tile<B_ALONG_K, Base::COLUMNS, DEPTH, SPARE>;
         int g = threadIdx.x % 32 / 4, q = threadIdx.x % 4, top = Base::top_of_warp() + g, left = Base::left_of_warp() + g;
         unsigned rows[2][4], columns[Base::ACROSS][2];
 #pragma unroll

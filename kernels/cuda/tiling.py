@@ -68,7 +68,7 @@ class Tiling:
         return -(-self.rows // self.side), -(-self.columns // self.side), self.parts
 
     def shared(self, a_along_k: bool, b_along_k: bool) -> int:
-        """Bytes of a block's tiles; a row of a tile is a few numbers longer than what it holds."""
+        """Bytes of a block's tiles; a row of a tile is up to 4 or 8 numbers longer than what it holds."""
         numbers = (self.side * (DEPTH + 4) if along_k else DEPTH * (self.side + 8) for along_k in (a_along_k, b_along_k))
         return 4 * STAGES * sum(numbers)
 
