@@ -1,10 +1,11 @@
-"""The losses and samples that `benchmarks.kernels` times: passes over memory in which exp and log are evaluated."""
+"""The losses, samples and couplings that `benchmarks.kernels` times: passes over memory in which exp and log are evaluated."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -85,6 +86,69 @@ def reparameterize() -> Iterator[Case]:
         yield Case("reparameterize", "sample", what, kind, sample, peers_sample)
         yield Case("reparameterize", "gradient", what, kind, gradient, peers_gradient)
         yield Case("reparameterize", "log_ratio", what, kind, log_ratio, peers_ratio)
+
+
+def affine() -> Iterator[Case]:
+    """The affine coupling there and back; PyTorch's calls by hand."""
+    for kind, *shape in (("reference", 128, 392), ("large", 512, 3072), ("ragged", 37, 7, 33)):
+
+        def forward(shape: Any = shape) -> Any:
+            return (normal("b", *shape), normal("h", *shape[:-1], 2 * shape[-1]), 1.0), {}
+
+        def gradient(shape: Any = shape) -> Any:
+            s = np.tanh(normal("s", *shape))
+            return (normal("dz", *shape), normal("dlogdet", shape[0]), normal("b", *shape), s, np.exp(s), 1.0), {}
+
+        def peers_forward(given: Any) -> dict[str, Peer]:
+            b, h = map(tensor, given[:2])
+
+            def several() -> Any:
+                r, t = h.chunk(2, -1)
+                s = torch.tanh(r)
+                e = torch.exp(s)
+                return torch.addcmul(t, b, e), s.flatten(1).sum(1), s, e
+
+            return {"several calls": Peer(several, lambda made: [part.numpy() for part in made])}
+
+        def peers_gradient(given: Any) -> dict[str, Peer]:
+            dz, dlogdet, b, s, e = map(tensor, given[:5])
+            row = dlogdet.reshape(-1, *[1] * (b.ndim - 1))
+
+            def several() -> Any:
+                db = dz * e
+                dr = torch.addcmul(row, db, b).mul_(1 - s * s)
+                return db, torch.cat((dr, dz), -1)
+
+            return {"several calls": Peer(several, lambda made: [part.numpy() for part in made])}
+
+        what = "x".join(map(str, shape))
+        yield Case("affine", "forward", what, kind, forward, peers_forward)
+        yield Case("affine", "gradient", what, kind, gradient, peers_gradient)
+
+
+def units() -> Iterator[Case]:
+    """The units of rbm, hidden ones summed out; PyTorch's calls by hand."""
+    for kind, *shape in (("reference", 128, 500), ("reference", 128, 784), ("large", 4096, 500), ("ragged", 127, 131)):
+
+        def given(shape: Any = shape) -> Any:
+            return (normal("a", *shape), normal("bias", shape[1])), {}
+
+        def peers_probabilities(given: Any) -> dict[str, Peer]:
+            a, bias = map(tensor, given)
+            return {"two calls": Peer(lambda: torch.sigmoid(a + bias), lambda p: p.numpy())}
+
+        def peers_summed(given: Any) -> dict[str, Peer]:
+            a, bias = map(tensor, given)
+
+            def several() -> Any:
+                u = a + bias
+                return torch.sigmoid(u), F.softplus(u).sum(1)
+
+            return {"several calls": Peer(several, lambda made: [part.numpy() for part in made])}
+
+        what = "x".join(map(str, shape))
+        yield Case("units", "probabilities", what, kind, given, peers_probabilities)
+        yield Case("units", "summed_out", what, kind, given, peers_summed)
 
 
 def bernoulli() -> Iterator[Case]:

@@ -63,6 +63,8 @@ MAKERS = (
     kernel_losses.bernoulli,
     kernel_losses.gaussian,
     kernel_losses.reparameterize,
+    kernel_losses.affine,
+    kernel_losses.units,
     kernel_passes.softmax,
     kernel_passes.philox,
     kernel_passes.activations,
@@ -88,7 +90,7 @@ def measure(case: Case, machine: Machine, numpy_seconds: float | None) -> list[d
         call, errors[rung] = rungs.call(rung)
         lasts = seconds(call)
         if rungs.work.flops:
-            PREDICTED[case.name, rung] = lasts / rungs.work.flops
+            PREDICTED[case.name, rung] = min(lasts / rungs.work.flops, PREDICTED.get((case.name, rung), math.inf))
         if lasts > SLOWEST:
             notes[rung] = f"not timed: {lasts:.1f} s a call"
         else:
@@ -112,7 +114,9 @@ def measure(case: Case, machine: Machine, numpy_seconds: float | None) -> list[d
     return made
 
 
-PREDICTED: dict[tuple[str, str], float] = {}  # (function, rung): seconds for an operation, as last seen
+PREDICTED: dict[
+    tuple[str, str], float
+] = {}  # (function, rung): seconds for an operation, the least seen, as large calls have it
 COLUMNS = ("ms", "of_pytorch", "peer_ms", "of_numpy")
 
 

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, TypeAlias
 from ..layers.attention import ScaledDotProduct
 from ..layers.composite import Composite
 from ..layers.conv2d import Convolution
+from ..layers.coupling import Affine
+from ..layers.free_energy import FreeEnergy
 from ..layers.layer import Layer
 from ..layers.masked_conv2d import MaskedConv2d
 from ..layers.pooling import AveragePool2d, MaxPool2d
@@ -35,8 +37,10 @@ KERNELS = {  # whose definitions are broken, and the cases that use them
     "bernoulli": ("bernoulli", "bernoulli of rows"),
     "gaussian": ("gaussian", "gaussian_kl"),
     "reparameterize": ("samples of a Gaussian",),
+    "affine": tuple(case.name for case in CASES if case.cls is Affine),
     "attention": tuple(case.name for case in CASES if case.cls is ScaledDotProduct),
     "resample": tuple(case.name for case in CASES if issubclass(case.cls, RESAMPLE)),
+    "units": tuple(case.name for case in CASES if case.cls is FreeEnergy),
     "softmax": tuple(case.name for case in CASES if case.cls is Softmax),
 }
 FORWARD = ("forward", "wire", "f", "fix", "weights")  # what derivatives are measured against is not broken

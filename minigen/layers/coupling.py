@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..backend import Array
+from ..kernels import affine
 from ..random import Key
 from .bijection import Bijection
 from .composite import Composite
@@ -60,12 +61,17 @@ class AffineCache(NamedTuple):
 
 
 class Affine(Transform):
-    """b e^s + t with s = c tanh(r / c), h = (r | t); c is `bound`, None for s = r. Raises ValueError where h does not fit."""
+    """b e^s + t with s = c tanh(r / c), h = (r | t); c is `bound`, None for s = r.
+
+    Raises ValueError where h does not fit, and on a bound that is not positive.
+    """
 
     planes = 2
 
     def __init__(self, bound: float | None = 1.0) -> None:
         super().__init__()
+        if bound is not None and not bound > 0:
+            raise ValueError(f"Affine: bound={bound:g} must be positive, and None where there is none")
         self.bound = bound
 
     def s(self, r: Array) -> Array:
@@ -79,10 +85,8 @@ class Affine(Transform):
     def forward(self, x: Tree, *, train: bool = False, key: Key | None = None) -> tuple[Tree, AffineCache]:
         b, h = x
         self.check(b, h)
-        r, t = np.split(h, 2, -1)
-        s = self.s(r)
-        e = np.exp(s)
-        return (b * e + t, sum_rows(s)), AffineCache(b, s, e)
+        z, logdet, s, e = affine.forward(b, h, self.bound)
+        return (z, logdet), AffineCache(b, s, e)
 
     def inverse(self, z: Array, h: Array) -> tuple[Array, Array]:
         r, t = np.split(h, 2, -1)
@@ -92,10 +96,10 @@ class Affine(Transform):
     def backward(self, dy: Tree, cache: AffineCache, *, need_dx: bool = True, param_grads: bool = True) -> Tree:
         if not need_dx:
             return None
-        dz, dlogdet = zeros_for_none(dy, cache.b)
-        b, s, e = cache
-        ds = dz * b * e + dlogdet
-        return dz * e, np.concatenate((ds * self.slope(s), dz), -1)
+        (dz, dlogdet), (b, s, e) = dy, cache
+        dz = np.zeros_like(b) if dz is None else dz
+        dlogdet = np.zeros_like(b, shape=len(b)) if dlogdet is None else dlogdet
+        return affine.gradient(dz, dlogdet, b, s, e, self.bound)
 
     def jvp(self, x_dot: Tree, cache: AffineCache, *, move_params: bool = False) -> tuple[Tree, AffineCache]:
         (b_dot, h_dot), (b, s, e) = x_dot, cache

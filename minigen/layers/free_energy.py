@@ -18,9 +18,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..backend import Array
+from ..kernels import units
 from ..kernels.matmul import matmul
 from ..random import Key
-from .elementwise import sigmoid, softplus
 from .initialisers import normal, zeros
 from .layer import Layer, Weights
 from .vector import Spec
@@ -49,9 +49,8 @@ class FreeEnergy(Layer):
                 f"it takes (N, {self.visible_units})"
             )
         w = self.weights()
-        a = matmul(x, w.W)  # (N, H)
-        a += w.c
-        return -matmul(x, w.b[:, None])[:, 0] - softplus(a).sum(1), FreeEnergyCache(x, sigmoid(a), w)
+        h, summed = units.summed_out(matmul(x, w.W), w.c)  # (N, H), (N,)
+        return -matmul(x, w.b[:, None])[:, 0] - summed, FreeEnergyCache(x, h, w)
 
     def backward(self, dy: Array, cache: FreeEnergyCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
         w, v, dF = self.weights(cache), cache.v, dy[:, None]  # dF (N, 1)
@@ -104,12 +103,12 @@ class FreeEnergy(Layer):
     def hidden(self, v: Array) -> Array:
         """p(h = 1 | v) = sigmoid(v W + c): (N, V) -> (N, H)."""
         w = self.weights()
-        return sigmoid(matmul(v, w.W) + w.c)
+        return units.probabilities(matmul(v, w.W), w.c)
 
     def visible(self, h: Array) -> Array:
         """p(v = 1 | h) = sigmoid(h W' + b): (N, H) -> (N, V)."""
         w = self.weights()
-        return sigmoid(matmul(h, w.W, transpose_b=True) + w.b)
+        return units.probabilities(matmul(h, w.W, transpose_b=True), w.b)
 
     def gibbs(self, h: Array, key: Key) -> Array:
         """One sweep of the chain, from the probabilities of h to new visible bits: h ~ p(h|v), v ~ p(v|h). (N, H) -> (N, V)."""

@@ -6,6 +6,8 @@ import numpy as np
 from cuda_cases import Case, close
 from pass_cases import BOUND, FLAT, drawn, wide, within
 
+from minigen.kernels.affine import cuda as affine
+from minigen.kernels.affine import definition as plain_affine
 from minigen.kernels.attention import cuda as attention
 from minigen.kernels.average import cuda as average
 from minigen.kernels.gaussian import cuda as gaussian
@@ -15,6 +17,8 @@ from minigen.kernels.resample import cuda as resample
 from minigen.kernels.sgd import cuda as sgd
 from minigen.kernels.sgd import definition as plain_sgd
 from minigen.kernels.softmax import cuda as softmax
+from minigen.kernels.units import cuda as units
+from minigen.kernels.units import definition as plain_units
 from minigen.layers.attention import ScaledDotProduct
 from minigen.layers.pooling import AveragePool2d, MaxPool2d
 from minigen.layers.softmax import Softmax
@@ -101,6 +105,25 @@ def normal(n):
             within(gradient, exact, BOUND * max(1, np.abs(exact).max()))
 
 
+def coupled(N, P, M, bound):
+    (b, dz), (h,), (dlogdet,) = drawn((N, P, M), "b", "dz"), drawn((N, P, 2 * M), "h"), drawn((N,), "dlogdet")
+    exact = plain_affine.forward(*wide(b, h), bound)
+    found = affine.forward(b, h, bound)
+    for got, expected in zip(found, exact, strict=True):
+        close(got, expected, 4 * BOUND)
+    s, e = found[2:]
+    exact = plain_affine.gradient(*wide(dz, dlogdet, b, s, e), bound)
+    for got, expected in zip(affine.gradient(dz, dlogdet, b, s, e, bound), exact, strict=True):
+        close(got, expected, 4 * BOUND)
+
+
+def switched(N, K, L):
+    (a,), (bias,) = drawn((N * K, L), "a"), drawn((L,), "bias")
+    close(units.probabilities(a, bias), plain_units.probabilities(*wide(a, bias)), 2 * BOUND)
+    for got, expected in zip(units.summed_out(a, bias), plain_units.summed_out(*wide(a, bias)), strict=True):
+        close(got, expected, 2 * BOUND)
+
+
 def sampled(N, K, L):
     (mu, logvar), (eps, dz) = drawn((N, L), "mu", "logvar"), drawn((N, K, L), "eps", "dz")
     z = reparameterize.sample(mu, logvar, eps)
@@ -166,6 +189,11 @@ def cases():
             yield Case(f"descent, momentum {momentum}, {title}", run, title == "below a block")
         yield Case(f"gaussian, {title}", lambda n=n: normal(n), title == "below a block")
     for title, sizes in SAMPLES.items():
+        for bound in (1.5, None):
+            yield Case(
+                f"affine coupling bounded by {bound}, {title}", lambda s=sizes, c=bound: coupled(*s, c), title == "ragged"
+            )
+        yield Case(f"units, {title}", lambda s=sizes: switched(*s), title == "ragged")
         yield Case(f"samples of a Gaussian, {title}", lambda s=sizes: sampled(*s), title == "ragged")
     for title, (shape, f) in IMAGES.items():
         for kind in resample.KINDS:

@@ -16,6 +16,7 @@ from minigen.check.device_array import DeviceArray, running_cuda, to_host, to_te
 from minigen.kernels import (
     activation,
     adam,
+    affine,
     attention,
     average,
     bernoulli,
@@ -31,6 +32,7 @@ from minigen.kernels import (
     rungs,
     sgd,
     softmax,
+    units,
 )
 from minigen.kernels.conv2d.geometry import geometry
 from minigen.kernels.cuda import on_gpu, source
@@ -43,6 +45,7 @@ LADDERS = {
     "adam": ("step",),
     "attention": ("forward", "gradient"),
     "average": ("step",),
+    "affine": ("forward", "gradient"),
     "bernoulli": ("loss", "rows", "rows_gradient"),
     "conv2d": ("forward", "input_gradient", "weight_gradient"),
     "epilogue": ("finish", "back"),
@@ -58,6 +61,7 @@ LADDERS = {
     ),
     "sgd": ("step",),
     "softmax": ("forward", "gradient"),
+    "units": ("probabilities", "summed_out"),
 }
 
 
@@ -161,6 +165,12 @@ def operations():
     yield "gaussian", gaussian.loss, (rows, rows + 1, rows - 1)
     yield "divergence", gaussian.divergence, (rows, rows / 3)
     mu, logvar, eps, dz = normal("mu", 3, 5), normal("logvar", 3, 5), normal("eps", 3, 4, 5), normal("dz", 3, 4, 5)
+    moved, h, dlogdet = normal("moved", 3, 2, 5), normal("h", 3, 2, 10), normal("dlogdet", 3)
+    back = moved + 1, dlogdet, moved, moved / 3, moved**2
+    yield "affine coupling", lambda b, h: affine.forward(b, h, 1.5), (moved, h)
+    yield "affine coupling back", lambda *given: affine.gradient(*given, None), back
+    yield "units", units.probabilities, (a, a[0].copy())
+    yield "units summed out", units.summed_out, (a, a[0].copy())
     yield "samples of a Gaussian", reparameterize.sample, (mu, logvar, eps)
     yield "samples of a Gaussian back", reparameterize.gradient, (dz, logvar, eps)
     yield "weights of samples", reparameterize.log_ratio, (logvar, eps, dz)

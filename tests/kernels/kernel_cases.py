@@ -9,8 +9,8 @@ import numpy as np
 from minigen.kernels.dispatch import Ladder
 
 OPERATIONS = (
-    *("activation", "adam", "attention", "average", "bernoulli", "conv2d", "epilogue", "gaussian"),
-    *("masked_conv2d", "matmul", "normalise", "philox", "reparameterize", "resample", "sgd", "softmax"),
+    *("activation", "adam", "affine", "attention", "average", "bernoulli", "conv2d", "epilogue", "gaussian"),
+    *("masked_conv2d", "matmul", "normalise", "philox", "reparameterize", "resample", "sgd", "softmax", "units"),
 )
 TOLERANCE = {np.dtype(np.float32): 2e-6, np.dtype(np.float64): 1e-14}
 

@@ -1,4 +1,4 @@
-"""Softmax, Gaussian losses and samples, averages: one pass against the definition in float64, and by the complex step."""
+"""Softmax, couplings, losses, samples, averages: one pass against the definition in float64, and by the complex step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minigen.kernels import average, gaussian, reparameterize, rungs, sgd, softmax
+from minigen.kernels import affine, average, gaussian, reparameterize, rungs, sgd, softmax, units
 from minigen.random import Key
 
 RUNGS = pytest.mark.parametrize("mode", ["definition", "numba"])
@@ -168,6 +168,122 @@ def test_no_samples(shape):
     assert np.array_equal(reparameterize.log_ratio(logvar, eps, eps), L / 2 * np.ones((N, K)))
 
 
+@given(
+    n=st.sampled_from((1, 2, 31)),
+    p=st.sampled_from((1, 2, 7)),
+    m=SIZES,
+    bound=st.sampled_from((None, 0.5, 2.0)),
+    dtype=TYPES,
+    seed=st.integers(0, 99),
+)
+@settings(deadline=None, max_examples=40)
+def test_affine_coupling(n, p, m, bound, dtype, seed):
+    """Number by number within what the kernel promises; its float64 has the C library's functions, within 2 u = 2^-52."""
+    key, c, u = Key(seed), bound or 0.0, np.finfo(dtype).eps / 2 * (1 if dtype == np.float32 else 2)
+    h, dlogdet = drawn(key.at("h"), (n, p, 2 * m), dtype, 2.0), drawn(key.at("dlogdet"), n, dtype)
+    b, dz = (drawn(key.at(name), (n, m, p), dtype).swapaxes(1, 2) for name in ("b", "dz"))  # views
+    found, exact = both(lambda b, h: affine.forward(b, h, bound), b, h)
+    terms = np.abs(b) * exact[3] + np.abs(h[..., m:]), np.abs(exact[2]).sum((1, 2)), np.abs(exact[2]), exact[3]
+    limits = (10 * c + 6, 11 if bound else 1, 10, 10 * c + 4)
+    for got, true, limit, scale in zip(found, exact, limits, terms, strict=True):
+        assert got.dtype == dtype
+        assert (np.abs(got - true) <= limit * u * scale).all()
+    s, e = found[2:]
+    found, exact = both(lambda *given: affine.gradient(*given, bound), dz, dlogdet, b, s, e)
+    terms = np.abs(dz * b * e).astype(float) + np.abs(dlogdet)[:, None, None]
+    for got, true, limit, scale in zip(
+        found, exact, (1, 6), (np.abs(exact[0]), np.concatenate((terms, np.abs(dz)), -1)), strict=True
+    ):
+        assert got.dtype == dtype
+        assert (np.abs(got - true) <= limit * u * scale).all()
+
+
+@given(rows=SIZES, width=SIZES, dtype=TYPES, seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=30)
+def test_binary_units(rows, width, dtype, seed):
+    """Number by number within what the kernel promises, of the sum with the bias as it is rounded."""
+    key, u = Key(seed), np.finfo(dtype).eps / 2
+    a, bias = drawn(key.at("a"), (width, rows), dtype, 6.0).T, drawn(key.at("bias"), width, dtype)  # a view
+    (p, sums), definition = both(units.summed_out, a, bias)
+    told = a.astype(np.longdouble) + bias
+    far, exact = np.abs(told), np.exp(np.minimum(told, 0)) / (1 + np.exp(-np.abs(told)))  # to the last place, however small
+    parts = np.log1p(np.exp(-far)) + np.maximum(told, 0)
+    for got in (p, both(units.probabilities, a, bias)[0]):
+        assert got.dtype == dtype
+        assert (np.abs(got - exact) <= (8 + far) * u * exact).all()
+    assert sums.dtype == dtype
+    assert (np.abs(sums - parts.sum(1)) <= u * (6 * parts + far).sum(1)).all()
+    for got, true in zip(definition, (exact, parts.sum(1)), strict=True):
+        np.testing.assert_allclose(got, true, rtol=1e-14, atol=1e-15)
+
+
+def test_what_is_summed_out_has_the_probabilities_as_its_gradient():
+    a, bias, direction = (Key(i).normal(shape, np.float64) for i, shape in enumerate(((3, 5), (5,), (3, 5))))
+    sums = units.summed_out(a + 1e-30j * direction, bias)[1]
+    np.testing.assert_allclose(sums.imag / 1e-30, (units.probabilities(a, bias) * direction).sum(1), rtol=1e-13)
+    states = np.array(np.meshgrid(*[(0, 1)] * 5)).reshape(5, -1)  # (U, 32), each once
+    np.testing.assert_allclose(np.exp(sums.real), np.exp((a + bias) @ states).sum(1), rtol=1e-13)
+
+
+@RUNGS
+def test_units_far_out(mode):
+    """Nothing overflows, and a NaN stays with its unit and its row."""
+    a = np.zeros((4, 40), np.float32)
+    a[0], a[1] = 1e4, -1e4
+    a[2, 7] = np.nan
+    with rungs(mode):
+        p, sums = units.summed_out(a, np.zeros(40, np.float32))
+        again = units.probabilities(a, np.zeros(40, np.float32))
+    assert (p[0] == 1).all()
+    assert (p[1] == 0).all()
+    assert np.argwhere(np.isnan(p)).tolist() == np.argwhere(np.isnan(again)).tolist() == [[2, 7]]
+    np.testing.assert_allclose(sums, (4e5, 0, np.nan, 40 * np.log(2)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("bound", [None, 1.5])
+def test_affine_coupling_by_the_complex_step(bound):
+    (b, b_dot, dz), (h, h_dot), dlogdet = Key(1).normal((3, 2, 4, 3), float), Key(2).normal((2, 2, 4, 6), float), np.ones(2)
+    z, logdet, *_ = affine.forward(b + 1e-30j * b_dot, h + 1e-30j * h_dot, bound)
+    db, dh = affine.gradient(dz, dlogdet, b, *affine.forward(b, h, bound)[2:], bound)
+    moved = ((dz * z).sum() + (dlogdet * logdet).sum()).imag / 1e-30
+    np.testing.assert_allclose(moved, (db * b_dot).sum() + (dh * h_dot).sum(), rtol=1e-12)
+
+
+@RUNGS
+@pytest.mark.parametrize("bound", [None, 1.5])
+def test_a_nan_of_a_coupling_stays_in_its_row(mode, bound):
+    b, h = np.ones((3, 40), np.float32), np.ones((3, 80), np.float32)
+    h[1, 7] = np.nan  # of r
+    with rungs(mode):
+        z, logdet, s, e = affine.forward(b, h, bound)
+        db, dh = affine.gradient(np.ones_like(b), np.ones(3, np.float32), b, s, e, bound)
+    for array in (z, s, e, db):
+        assert np.argwhere(np.isnan(array)).tolist() == [[1, 7]]
+    assert np.isnan(logdet).tolist() == [False, True, False]
+    assert np.argwhere(np.isnan(dh)).tolist() == [[1, 7]]
+
+
+@RUNGS
+def test_a_coupling_that_shrinks_to_nothing_has_a_gradient(mode):
+    """s = -inf, without a bound: e = 0, and s passes on what it is given."""
+    b, h = np.ones((2, 20), np.float32), np.zeros((2, 40), np.float32)
+    h[1, 3] = -np.inf
+    with rungs(mode):
+        z, logdet, s, e = affine.forward(b, h, None)
+        db, dh = affine.gradient(b, np.ones(2, np.float32), b, s, e, None)
+    assert (z[1, 3], e[1, 3], logdet[1], db[1, 3], dh[1, 3]) == (0, 0, -np.inf, 0, 1)
+
+
+@pytest.mark.parametrize("shape", [(0, 2, 3), (2, 0, 3), (2, 3, 0)])
+def test_nothing_to_move(shape):
+    b, h = np.ones(shape, np.float32), np.ones((*shape[:-1], 2 * shape[-1]), np.float32)
+    z, logdet, s, e = affine.forward(b, h, 1.0)
+    assert z.shape == s.shape == e.shape == shape
+    assert np.array_equal(logdet, np.zeros(shape[0]))
+    db, dh = affine.gradient(b, logdet, b, s, e, 1.0)
+    assert (db.shape, dh.shape) == (b.shape, h.shape)
+
+
 @given(n=st.sampled_from((1, 31, 40_001)), dtype=TYPES, share=st.sampled_from((0.001, 0.9)))
 @settings(deadline=None, max_examples=10)
 def test_average(n, dtype, share):
@@ -195,6 +311,17 @@ def test_descent(n, dtype, momentum):
 
 def test_what_does_not_fit_is_refused():
     x = np.zeros((4, 3), np.float32)
+    with pytest.raises(ValueError, match=r"affine.forward: h \(4, 3\) must have two numbers for each of b \(4, 3\)"):
+        affine.forward(x, x, None)
+    with pytest.raises(ValueError, match=r"units.summed_out: a \(4, 3\) must be \(N, U\) and bias \(4,\) \(U,\)"):
+        units.summed_out(x, x[:, 0])
+    for bound in (0.0, -1.0):
+        with pytest.raises(ValueError, match=r"affine.forward: bound=.* must be positive"):
+            affine.forward(x, np.zeros((4, 6), np.float32), bound)
+    with pytest.raises(ValueError, match=r"affine.gradient: dlogdet \(3,\) must have a number for each row of b \(4, 3\)"):
+        affine.gradient(x, x[0], x, x, x, None)
+    with pytest.raises(ValueError, match=r"affine.gradient: shapes differ, dz \(2, 3\), b \(4, 3\)"):
+        affine.gradient(x[:2], x[:2, 0], x, x, x, None)
     with pytest.raises(ValueError, match=r"reparameterize.sample: mu \(4, 3\), logvar \(4, 3\) must be .*eps \(4, 3\)"):
         reparameterize.sample(x, x, x)
     with pytest.raises(ValueError, match=r"gradient: logvar \(4, 3\) must be \(N, L\) and dz \(4, 2, 3\), eps \(4, 1, 3\)"):

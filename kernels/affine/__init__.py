@@ -1,0 +1,51 @@
+"""The affine coupling b e^s + t, s and t said by a network of the other half, and the way back: one pass over memory each."""
+
+from __future__ import annotations
+
+from minigen.backend import Array
+
+from .. import arguments
+from ..dispatch import Ladder
+
+# Work: numbers that are moved. Rows of a few are as quick by whole arrays: a vector has 16 places.
+LADDER = Ladder(__name__, numba="one_pass", numba_from=1 << 13)
+FEW = 16
+
+
+def forward(b: Array, h: Array, bound: float | None) -> tuple[Array, Array, Array, Array]:
+    """-> z, logdet (N,), s, e: s = c tanh(r / c), e = e^s, z = b e + t, logdet = sum s, where h = (r | t) along the last axis.
+
+    b, z, s, e (N, ..., M), h (N, ..., 2 M); c is `bound`, None for s = r. Raises ValueError on shapes that do not fit, and
+    TypeError on mixed precisions.
+    """
+    _check_bound("affine.forward", bound)
+    if b.ndim < 2 or h.shape != (*b.shape[:-1], 2 * b.shape[-1]):
+        raise ValueError(
+            f"affine.forward: h {h.shape} must have two numbers for each of b {b.shape}: (N, ..., 2 M) for (N, ..., M)"
+        )
+    arguments.same_kind("affine.forward", b=b, h=h)
+    made: tuple[Array, Array, Array, Array] = LADDER.choose(_work(b), b, h).forward(b, h, bound)
+    return made
+
+
+def gradient(dz: Array, dlogdet: Array, b: Array, s: Array, e: Array, bound: float | None) -> tuple[Array, Array]:
+    """-> db (N, ..., M) = dz e and dh (N, ..., 2 M) = (dr | dz), dr = (dz b e + dlogdet) ds/dr, from what `forward` made.
+
+    dz, b, s, e (N, ..., M), dlogdet (N,). Raises ValueError on shapes that do not fit, TypeError on mixed precisions.
+    """
+    _check_bound("affine.gradient", bound)
+    arguments.check_equal_shapes("affine.gradient", dz=dz, b=b, s=s, e=e)
+    if b.ndim < 2 or dlogdet.shape != b.shape[:1]:
+        raise ValueError(f"affine.gradient: dlogdet {dlogdet.shape} must have a number for each row of b {b.shape}")
+    arguments.same_kind("affine.gradient", dz=dz, dlogdet=dlogdet, b=b, s=s, e=e)
+    made: tuple[Array, Array] = LADDER.choose(_work(b), dz, dlogdet, b, s, e).gradient(dz, dlogdet, b, s, e, bound)
+    return made
+
+
+def _check_bound(operation: str, bound: float | None) -> None:
+    if bound is not None and not bound > 0:
+        raise ValueError(f"{operation}: bound={bound:g} must be positive, and None where there is none")
+
+
+def _work(b: Array) -> int:
+    return b.size if b.shape[-1] >= FEW else 0
