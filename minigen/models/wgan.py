@@ -19,6 +19,7 @@ N batch, L latents, F features of f, "..." the axes of an image in [-1, 1] or of
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,11 @@ class WassersteinGAN(DCGAN):
 
     On images G is `dcgan`'s and f has two convolutions without normalisation; on points both have three layers of `hidden`
     units. A step is one update of f; every `critic_steps`-th step one of G follows. Adam has (beta1, 0.9); with `decay` its
-    rates, G's `rate_ratio` times f's, fall in a straight line to zero.
+    rates, G's `rate_ratio` times f's, fall in a straight line to `final_rate` times what they were.
+
+    f and G chase each other: at a rate that still learns, G's samples wander about where they belong. With an `average`, the
+    decay of a running average of G's parameters (Yazici et al. 2019), samples of points are the averaged G's, which stands
+    still in the middle. Training, and what `evaluate` and `health` say of the game, go on with the last G.
     """
 
     def __init__(
@@ -64,6 +69,8 @@ class WassersteinGAN(DCGAN):
         critic_steps: int = 5,
         beta1: float = 0.0,
         decay: bool = False,
+        final_rate: float = 0.0,
+        average: float = 0.0,
         scale: float = 1.0,
         **options: Any,
     ) -> None:
@@ -71,7 +78,19 @@ class WassersteinGAN(DCGAN):
             raise ValueError(f"{self.name}: critic_steps={critic_steps}: the critic needs at least one update for each of G")
         if not scale > 0:
             raise ValueError(f"{self.name}: scale={scale:g}: points are divided by it, so it must be positive")
-        self.critic_steps, self.beta1, self.decay, self.scale = critic_steps, beta1, decay, scale
+        if not 0 <= average < 1:
+            raise ValueError(f"{self.name}: average={average:g}: the decay of an average is below 1, such as 0.99; 0 is none")
+        if average and len(shape) == 3:
+            raise ValueError(
+                f"{self.name}: average={average:g} is for points: the batch normalisation of images has running means of the "
+                f"last parameters, not of the averaged ones"
+            )
+        if not 0 <= final_rate <= 1:
+            raise ValueError(f"{self.name}: final_rate={final_rate:g}: the share of the rate that is left must lie in [0, 1]")
+        if final_rate and not decay:
+            raise ValueError(f"{self.name}: final_rate={final_rate:g} needs decay: without it the rate does not fall")
+        self.critic_steps, self.beta1, self.decay, self.final_rate = critic_steps, beta1, decay, final_rate
+        self.average, self.scale = average, scale
         super().__init__(shape, key, dtype, game="wasserstein", **options)
 
     def play(self, name: str, smoothing: float = 0.0, matching: bool = False) -> None:
@@ -100,11 +119,13 @@ class WassersteinGAN(DCGAN):
 
     def start(self, rate: float, steps: int) -> None:
         def adam(network: str, rate: float, updates: int) -> optim.Adam:
-            falls = optim.linear_decay(rate, updates) if self.decay else rate
+            falls = optim.linear_decay(rate, updates, self.final_rate * rate) if self.decay else rate
             return optim.Adam(self, self.spans(network), falls, betas=(self.beta1, 0.9))
 
         g_rate, g_steps = self.rate_ratio * rate, steps // self.critic_steps
         self.optimize(d=adam("discriminator", rate, steps), g=adam("generator", g_rate, g_steps))
+        if self.average:
+            self.averages = {"generator": optim.Average(self, self.spans("generator"), decay=self.average)}
 
     def step(self, batch: Array, key: Key) -> Terms:
         terms = self.step_critic(batch, key.at("critic"))
@@ -134,6 +155,8 @@ class WassersteinGAN(DCGAN):
         self.generator.zero_grads()
         terms, seen = g_loss(self, batch, noise)
         self.optimizers["g"].step()
+        if self.averages:
+            self.averages["generator"].update()
         self.commit(noise, seen)
         return terms
 
@@ -146,11 +169,12 @@ class WassersteinGAN(DCGAN):
         return rows if self.draws_images else rows / rows.dtype.type(self.scale)
 
     def generate(self, z: Array) -> Array:
-        made = super().generate(z)
+        with self.averages["generator"].swapped() if self.averages else nullcontext():
+            made = super().generate(z)
         return made if self.draws_images else made * made.dtype.type(self.scale)
 
     def evaluate(self, batch: Any, key: Key) -> Terms:
-        """The terms, and `distance`: how far f puts real rows above samples, its estimate of W (of K W in `wgan`)."""
+        """The terms, and `distance`: how far f puts real rows above the last G's, its estimate of W (of K W in `wgan`)."""
         terms = super().evaluate(batch, key)
         return terms | {"distance": -terms["real"] - terms["fake"]}
 
@@ -182,6 +206,8 @@ class WGAN(WassersteinGAN):
             "beta1": 0.0,
             "rate_ratio": 1.0,
             "decay": False,
+            "final_rate": 0.0,
+            "average": 0.0,
             "scale": 1.0,
         },
         objectives=("critic", "generator"),

@@ -83,7 +83,7 @@ RECIPES: dict[str, Reproduction] = {
     ),
     "wgan": Reproduction("wgan", "grid25", (3000, 16000, 400000), coverage),
     "wgan_gp": Reproduction(
-        "wgan_gp", "grid25", (3000, 16000, 400000), coverage, Published(24.8, "PacGAN, PacGAN4 on the grid", "higher")
+        "wgan_gp", "grid25", (3000, 18000, 400000), coverage, Published(24.8, "PacGAN, PacGAN4 on the grid", "higher")
     ),
     "dcgan": Reproduction("dcgan", "mnist", (400, 8000, 50000), images_of),
     "dcgan_stacked": Reproduction(

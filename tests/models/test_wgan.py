@@ -207,6 +207,27 @@ def test_points_are_scaled_there_and_back():
     np.testing.assert_allclose(model.generate(z), 4 * model.generator.forward(z)[0])
 
 
+def test_samples_are_the_averaged_generators_and_training_goes_on_with_the_other():
+    plain, averaged = (small(WGANGP, np.float32, average=average, critic_steps=2) for average in (0.0, 0.5))
+    past = []
+    for model in (plain, averaged):
+        model.start(1e-3, 20)
+    for i in range(8):
+        for model in (plain, averaged):
+            model.step(KEY.at(i).normal((16, 2)), KEY.at("step", i))
+        if not plain.optimizers["d"].t % plain.critic_steps:
+            past.append(plain.theta.copy())
+    assert np.array_equal(plain.theta, averaged.theta)
+    expected = small(WGANGP, np.float32).theta
+    for t, theta in enumerate(past):
+        expected += (1 - min(0.5, (1 + t) / (10 + t))) * (theta - expected)
+    z = plain.latent(5, KEY)
+    (span,) = plain.spans("generator")
+    plain.theta[span] = expected[span]
+    np.testing.assert_allclose(averaged.generate(z), plain.generate(z), rtol=1e-5)
+    assert len(past) == 4
+
+
 def test_the_verdict_on_a_critic_that_is_never_wrong_is_no_saturation():
     rows, samples = KEY.at("rows").normal((99, 2)), KEY.at("samples").normal((99, 2))
     heights = np.full((99, 1), 700.0), np.full((99, 1), 300.0)
@@ -232,12 +253,28 @@ def test_the_verdict_on_a_critic_that_is_never_wrong_is_no_saturation():
         (WGANGP, {"penalty": 0.0}, "give a positive weight"),
         (WGANGP, {"penalty": -1.0}, "penalty=-1"),
         (WGANGP, {"scale": 0.0}, "scale=0"),
+        (WGANGP, {"average": 1.0}, "average=1: the decay of an average is below 1"),
+        (WGANGP, {"final_rate": 1.5}, "final_rate=1.5: the share of the rate"),
+        (WGANGP, {"final_rate": 0.5}, "final_rate=0.5 needs decay"),
         (WGAN, {"clip": 0.0}, "clip=0"),
     ],
 )
 def test_wrong_options_are_refused(cls, options, message):
     with pytest.raises(ValueError, match=message):
         small(cls, **options)
+
+
+def test_an_average_is_for_points():
+    with pytest.raises(ValueError, match=r"wgan_gp: average=0\.9 is for points: the batch normalisation of images"):
+        WGANGP((8, 8, 1), KEY, average=0.9)
+
+
+def test_rates_fall_to_the_final_rate():
+    model = small(WGANGP, decay=True, final_rate=0.25, critic_steps=3, rate_ratio=2.0)
+    model.start(1e-3, 30)
+    for name, first, updates in (("d", 1e-3, 30), ("g", 2e-3, 10)):
+        rate = model.optimizers[name].rate
+        assert [rate(t) for t in (0, updates / 2, updates)] == pytest.approx([first, 0.625 * first, 0.25 * first])
 
 
 def test_images_must_be_halved_twice():
