@@ -114,9 +114,8 @@ def measure(case: Case, machine: Machine, numpy_seconds: float | None) -> list[d
     return made
 
 
-PREDICTED: dict[
-    tuple[str, str], float
-] = {}  # (function, rung): seconds for an operation, the least seen, as large calls have it
+# (function, rung) -> seconds for an operation: the least seen, for small calls take longer.
+PREDICTED: dict[tuple[str, str], float] = {}
 COLUMNS = ("ms", "of_pytorch", "peer_ms", "of_numpy")
 
 

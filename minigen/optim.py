@@ -1,4 +1,4 @@
-"""Update rules over slices of a flat vector, clipping, averaging, and schedules of the learning rate.
+"""Update rules over slices of a flat vector, clipping, and schedules of the learning rate.
 
     adam = Adam(model, model.spans("generator"), 2e-4, betas=(0.5, 0.999))
     adam.step()                                     # theta moves by grad; caches made before are stale
@@ -11,17 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from .backend import Array, CaptureError, aligned_zeros, device_of
 from .kernels import adam as adam_kernel
-from .kernels import average as average_kernel
 from .kernels import sgd as sgd_kernel
 from .kernels.adam import cuda as adam_cuda
-from .kernels.average import cuda as average_cuda
 from .kernels.sgd import cuda as sgd_cuda
 from .layers.vector import Vector, check_disjoint
 
@@ -220,66 +217,6 @@ def clip_values(owner: HasVector, spans: Iterable[slice], limit: float) -> None:
         theta = owner.vector.theta[span]
         np.clip(theta, -limit, limit, out=theta)
     owner.vector.raised(spans)
-
-
-# ---- averaging
-
-
-class Average:
-    """A running average of parameters: average += (1 - decay) (theta - average).
-
-    The first updates use a smaller decay, (1 + t) / (10 + t), so that the start is forgotten.
-    """
-
-    dial: Dial | None = None  # of a captured step
-
-    def __init__(self, owner: HasVector, spans: Iterable[slice] | None = None, decay: float = 0.999) -> None:
-        assert owner.vector is not None
-        self.vector, self.decay, self.t = owner.vector, decay, 0
-        self.spans = self.vector.spans("") if spans is None else list(spans)
-        self.values = [self.vector.theta[span].copy() for span in self.spans]
-
-    def restart(self) -> None:
-        """Averages from theta as it is now."""
-        self.t = 0
-        for span, value in zip(self.spans, self.values, strict=True):
-            value[...] = self.vector.theta[span]
-
-    def turn(self) -> tuple[float, ...]:
-        """The share of the next step, which is then counted."""
-        decay = min(self.decay, (1 + self.t) / (10 + self.t))
-        self.t += 1
-        return (1 - decay,)
-
-    def update(self) -> None:
-        """One step towards theta."""
-        (share,) = numbers = self.turn()
-        there = None if self.dial is None else self.dial.turned(numbers)
-        for span, value in zip(self.spans, self.values, strict=True):
-            if there is None:
-                average_kernel.step(value, self.vector.theta[span], share)
-            else:
-                average_cuda.step_read(value, self.vector.theta[span], there)
-
-    @contextmanager
-    def swapped(self) -> Iterator[None]:
-        """Within it the model has the averaged parameters."""
-        self._swap()
-        try:
-            yield
-        finally:
-            self._swap()
-
-    def _swap(self) -> None:
-        for span, value in zip(self.spans, self.values, strict=True):
-            current = self.vector.theta[span].copy()
-            self.vector.theta[span] = value
-            value[...] = current  # in place: a captured step knows both by their addresses
-        self.vector.raised(self.spans)
-
-    def named_state(self) -> Iterator[tuple[str, Array]]:
-        """(path, averaged parameter), in place."""
-        yield from named_slices(self.vector, self.spans, self.values)
 
 
 # ---- schedules

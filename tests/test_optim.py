@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from minigen.averaging import Average
 from minigen.layers.composite import Sequential
 from minigen.layers.layer import StaleCacheError
 from minigen.layers.linear import Linear
@@ -13,7 +14,6 @@ from minigen.optim import (
     SGD,
     Adam,
     AdamW,
-    Average,
     clip_norm,
     cosine_decay,
     linear_decay,

@@ -22,8 +22,8 @@ Against the definition: the loops are ours, so that no second pool of threads is
    hides from the compiler that neighbours are neighbours.
 
 Threads share out the tiles of c, numbered down one panel and then down the next, equally to within one: where a share ends amid
-a panel, both neighbours pack it. Every number of c is summed by one thread in one order: the result does not
-depend on the number of threads.
+a panel, both neighbours pack it. Every number of c is summed by one thread in one order: the result does not depend on the
+number of threads.
 
 Error: each number is a sum of K products in blocks of DEPTH; with u = 2^-24, |c - exact| <= (K + 1) u sum over k of |a b|.
 

@@ -43,7 +43,7 @@ PROPERTIES = (
     Property("still", derivatives.still, "to backward_jvp, dy_dot=None is a dy_dot of zero, where takes_still says so"),
     Property("options", manners.options, "need_dx, param_grads and a frozen part are obeyed, and change nothing else"),
     Property("spared work", manners.spared, "a composite computes no gradient that nobody asked for"),
-    Property("additive", manners.additive, "gradients are added to, never replaced: grads += g"),
+    Property("additive", manners.additive, "gradients are added to what is there, and overwrite what counts as zero"),
     Property("adjoint", derivatives.adjoint, "<dy, J x_dot> = <J' dy, x_dot>: jvp and backward are transposes"),
     Property("pure", manners.pure, "the passes change nothing but gradients: no input, cache, parameter, state or attribute"),
     Property(

@@ -21,9 +21,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .. import backend
+from ..averaging import Average
 from ..backend import Array, CaptureError, device_of
 from ..kernels.cuda.graph import graph
-from ..optim import Average, Dial, Optimizer
+from ..optim import Dial, Optimizer
 from ..random import Key
 from .device_key import DeviceKey
 from .model import Model

@@ -15,7 +15,6 @@ N rows; "..." the axes of a row: an image in [-1, 1], or a point as it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .. import optim
+from ..averaging import Average
 from ..backend import Array, Shape, device_of, to_device, zeros
 from ..layers.layer import Layer
 from ..random import Key
@@ -85,7 +85,7 @@ class Diffusion(Model):
 
     def start(self, rate: float, steps: int) -> None:
         self.optimize(adam=optim.Adam(self, rate=rate))
-        self.averages = {"slow": optim.Average(self, decay=self.decay)}
+        self.averages = {"slow": Average(self, decay=self.decay)}
 
     def step(self, batch: Any, key: Key) -> Terms:
         (denoising,) = self.objectives
@@ -146,10 +146,6 @@ class Diffusion(Model):
         return slope
 
     # ---- figures and samples, by the averaged parameters
-
-    def averaged(self) -> Any:
-        """Within it the parameters are the averaged ones, where there are any."""
-        return self.averages["slow"].swapped() if self.averages else nullcontext()
 
     def evaluate(self, batch: Any, key: Key) -> Terms:
         """The loss of training, and for images the bound of `diffusion_bound.bound`, every row at one random step."""

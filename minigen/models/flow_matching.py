@@ -28,8 +28,6 @@ lessons/04_diffusion.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -37,6 +35,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .. import optim
+from ..averaging import Average
 from ..backend import Array, Shape, to_device, zeros
 from ..layers.layer import Layer
 from ..losses import mse
@@ -163,7 +162,7 @@ class FlowMatching(Model):
 
     def start(self, rate: float, steps: int) -> None:
         self.optimize(adam=optim.Adam(self, rate=optim.cosine_decay(rate, steps)))
-        self.averages = {"field": optim.Average(self, decay=self.decay)}
+        self.averages = {"field": Average(self, decay=self.decay)}
 
     def step(self, batch: Array, key: Key) -> Terms:
         (regression,) = self.objectives
@@ -175,15 +174,6 @@ class FlowMatching(Model):
         self.averages["field"].update()
         self.commit(noise, forwards)
         return terms
-
-    @contextmanager
-    def averaged(self) -> Iterator[None]:
-        """Within it the averaged parameters are in use, where there are any."""
-        if average := self.averages.get("field"):
-            with average.swapped():
-                yield
-        else:
-            yield
 
     # ---- the flow
 

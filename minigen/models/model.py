@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
@@ -11,10 +12,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..averaging import Average
 from ..backend import Array, device_of, empty, real_dtype, to_device
 from ..layers.layer import Layer
 from ..layers.vector import Vector, check_disjoint
-from ..optim import Average, Optimizer
+from ..optim import Optimizer
 from ..random import Key
 from .objective import Forwards, Objective, Terms, network_of
 
@@ -105,6 +107,14 @@ class Model:
         """Sets the optimisers that `step` uses, by name. Raises ValueError where two would move the same parameters."""
         check_disjoint([span for optimizer in optimizers.values() for span in optimizer.spans], "the optimisers' spans")
         self.optimizers = optimizers
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within it the parameters that have an average are the averaged ones."""
+        with ExitStack() as swapped:
+            for average in self.averages.values():
+                swapped.enter_context(average.swapped())
+            yield
 
     # ---- training
 

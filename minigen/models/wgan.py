@@ -19,13 +19,13 @@ N batch, L latents, F features of f, "..." the axes of an image in [-1, 1] or of
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from .. import optim
+from ..averaging import Average
 from ..backend import Array, Shape
 from ..layers.composite import Sequential
 from ..layers.conv2d import Conv2d
@@ -125,7 +125,7 @@ class WassersteinGAN(DCGAN):
         g_rate, g_steps = self.rate_ratio * rate, steps // self.critic_steps
         self.optimize(d=adam("discriminator", rate, steps), g=adam("generator", g_rate, g_steps))
         if self.average:
-            self.averages = {"generator": optim.Average(self, self.spans("generator"), decay=self.average)}
+            self.averages = {"generator": Average(self, self.spans("generator"), decay=self.average)}
 
     def step(self, batch: Array, key: Key) -> Terms:
         terms = self.step_critic(batch, key.at("critic"))
@@ -169,7 +169,7 @@ class WassersteinGAN(DCGAN):
         return rows if self.draws_images else rows / rows.dtype.type(self.scale)
 
     def generate(self, z: Array) -> Array:
-        with self.averages["generator"].swapped() if self.averages else nullcontext():
+        with self.averaged():
             made = super().generate(z)
         return made if self.draws_images else made * made.dtype.type(self.scale)
 

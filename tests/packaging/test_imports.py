@@ -46,7 +46,7 @@ def test_nothing_imports_a_top_level_kernels() -> None:
 
 # Who may import whom: each part, and the parts of minigen it may use (itself always).
 BELOW_LAYERS = {"backend", "random", "kernels"}
-BELOW_MODELS = BELOW_LAYERS | {"layers", "losses", "optim"}
+BELOW_MODELS = BELOW_LAYERS | {"layers", "losses", "optim", "averaging"}
 ARROWS = {
     "backend": set(),
     "kernels": {"backend"},
@@ -54,6 +54,7 @@ ARROWS = {
     "layers": BELOW_LAYERS,
     "losses": BELOW_LAYERS | {"layers"},
     "optim": BELOW_LAYERS | {"layers"},
+    "averaging": BELOW_LAYERS | {"layers", "optim"},
     "models": BELOW_MODELS,
     "data": {"backend", "random"},
     "metrics": BELOW_MODELS | {"models"},

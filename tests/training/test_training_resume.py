@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from minigen import models, optim
+from minigen.averaging import Average
 from minigen.models.vae import VAE
 from minigen.random import Key
 from minigen.training import Run, RunError, checkpoint, log
@@ -230,7 +231,7 @@ class Rich(VAE):
         self.optimize(
             one=optim.Adam(self, self.spans("encoder"), rate), two=optim.SGD(self, self.spans("decoder"), rate, momentum=0.9)
         )
-        self.averages = {"slow": optim.Average(self, self.spans("decoder"))}
+        self.averages = {"slow": Average(self, self.spans("decoder"))}
         self.state = {"chain": np.zeros((2, 3), np.float32), "turns": np.zeros((), np.int64)}
         self.decoder.state = {"mean": np.zeros(3, np.float32)}
 
