@@ -5,7 +5,7 @@ e^u for each of the two; here a is read once, and one x = e^-|u| serves both: p 
 log(1 + e^u) = max(u, 0) + log(1 + x).
 
 Error, of u as it is rounded, u_f = 2^-24: of p (8 + |u|) u_f p; of the sums u_f sum (6 log(1 + e^u) + |u|), which are added in
-float64.
+float64. In float64, with u_f = 2^-53, the additions count too: in whatever order, U - 1 of them err by (U - 1) u_f of the sum.
 
 Legend: N rows, U units. a, p (N, U), bias (U,), the sums (N,).
 """

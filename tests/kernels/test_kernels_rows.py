@@ -212,7 +212,8 @@ def test_binary_units(rows, width, dtype, seed):
         assert got.dtype == dtype
         assert (np.abs(got - exact) <= (8 + far) * u * exact).all()
     assert sums.dtype == dtype
-    assert (np.abs(sums - parts.sum(1)) <= u * (6 * parts + far).sum(1)).all()
+    added = 0 if dtype == np.float32 else width - 1  # additions in the precision of the terms
+    assert (np.abs(sums - parts.sum(1)) <= u * ((6 + added) * parts + far).sum(1)).all()
     for got, true in zip(definition, (exact, parts.sum(1)), strict=True):
         np.testing.assert_allclose(got, true, rtol=1e-14, atol=1e-15)
 
