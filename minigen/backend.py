@@ -6,10 +6,11 @@ type of their argument to CuPy by themselves; what does not follow, *making* an 
 
 from __future__ import annotations
 
+import ctypes
 import math
 import weakref
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from types import ModuleType
@@ -21,6 +22,7 @@ from numpy.typing import DTypeLike, NDArray
 Array: TypeAlias = NDArray[Any]
 Shape: TypeAlias = tuple[int, ...]
 
+KNOWN = 4096  # shapes that a workspace remembers
 ALIGNMENT = 64  # bytes: one cache line, one AVX-512 register
 
 
@@ -150,7 +152,7 @@ def real_dtype(dtype: DTypeLike) -> np.dtype[Any]:
 
 def empty(shape: int | Shape, dtype: DTypeLike = np.float32, *, like: Any = None) -> Array:
     """An uninitialised array on the device of `like` (NumPy without it), from the workspace if one is active."""
-    xp = np if like is None else array_module(like)
+    xp = np if like is None or type(like) is np.ndarray else array_module(like)
     if xp is np and _active is not None:
         return _active.empty(shape, dtype)
     made: Array = xp.empty(shape, dtype)
@@ -169,6 +171,15 @@ def zeros(shape: int | Shape, dtype: DTypeLike = np.float32, *, like: Any = None
     return out
 
 
+def concatenate(parts: Sequence[Array], axis: int = 0) -> Array:
+    """The parts, one or more, one after the other along `axis`, in memory from the allocator."""
+    first = parts[0]
+    shape = list(first.shape)
+    shape[axis] = sum(part.shape[axis] for part in parts)
+    whole = empty(tuple(shape), np.result_type(*(part.dtype for part in parts)), like=first)
+    return array_module(first).concatenate(parts, axis, out=whole)
+
+
 def aligned_zeros(n: int, dtype: DTypeLike, *, like: Any = None) -> Array:
     """`n` zeros whose first byte lies on a 64-byte boundary: a vector for parameters. Never from the workspace."""
     dtype = np.dtype(dtype)
@@ -179,6 +190,14 @@ def aligned_zeros(n: int, dtype: DTypeLike, *, like: Any = None) -> Array:
     raw = np.zeros(n * dtype.itemsize + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + n * dtype.itemsize].view(dtype)
+
+
+class _Loan(weakref.ref[Array]):
+    """That an array which was handed out is alive; and its block, with the shelf to which the block returns."""
+
+    __slots__ = ("block", "shelf")
+    block: Any
+    shelf: list[Any]
 
 
 class Workspace:
@@ -194,35 +213,48 @@ class Workspace:
     def __init__(self, *, poison: bool = False) -> None:
         self.poison = poison
         self.allocated = 0  # bytes ever taken from the system
-        self._shelf: dict[int, list[memoryview]] = defaultdict(list)  # block size -> free blocks
-        self._lent: dict[int, tuple[weakref.ref[Array], memoryview]] = {}  # id of the owner -> (its weak reference, block)
+        self._shelves: dict[int, list[Any]] = defaultdict(list)  # block size -> free blocks
+        self._known: dict[Any, tuple[list[Any], int]] = {}  # shape and dtype -> (the shelf, its block size)
+        self._lent: dict[int, _Loan] = {}  # the loans by their id, for an array has no hash, and so its reference has none
+        lent = self._lent
+
+        def give_back(loan: Any) -> None:
+            loan.shelf.append(loan.block)
+            del lent[id(loan)]
+
+        self._give_back = give_back
 
     def empty(self, shape: int | Shape, dtype: DTypeLike) -> Array:
         """An uninitialised, 64-byte aligned array."""
-        dtype = np.dtype(dtype)
-        shape = (shape,) if isinstance(shape, int) else tuple(shape)
-        count = math.prod(shape)
-        size = _block_size(count * dtype.itemsize)
-        shelf = self._shelf[size]
+        try:
+            shelf, size = self._known[shape, dtype]
+        except (KeyError, TypeError):  # not seen before, or a list, which has no hash
+            shape = shape if isinstance(shape, int) else tuple(shape)
+            shelf, size = self._shelf(shape, dtype)
         if shelf:
             block = shelf.pop()
         else:
-            block = memoryview(aligned_zeros(size, np.uint8))  # type: ignore[arg-type]
+            # Views of an array that we hand out keep it alive: NumPy looks no further for a base where it meets what is no
+            # array of its own, as this is. (A memoryview it would look through.)
+            block = (ctypes.c_char * size).from_buffer(aligned_zeros(size, np.uint8))  # type: ignore[arg-type]
             self.allocated += size
-        # Every view of the array has `owner` as its base: NumPy stops looking for a base at a memoryview.
-        owner = np.frombuffer(block, dtype, count)
-        self._lend(owner, shelf, block)
-        if self.poison and dtype.kind in "fc":
-            owner[...] = np.nan
-        return owner.reshape(shape)
+        made: Array = np.ndarray(shape, dtype, block)
+        loan = _Loan(made, self._give_back)
+        loan.block, loan.shelf = block, shelf
+        self._lent[id(loan)] = loan
+        if self.poison and made.dtype.kind in "fc":
+            made[...] = np.nan
+        return made
 
-    def _lend(self, owner: Array, shelf: list[memoryview], block: memoryview) -> None:
-        name, lent = id(owner), self._lent
-
-        def give_back(_: weakref.ref[Array]) -> None:
-            shelf.append(lent.pop(name)[1])
-
-        lent[name] = (weakref.ref(owner, give_back), block)
+    def _shelf(self, shape: int | Shape, dtype: DTypeLike) -> tuple[list[Any], int]:
+        sizes = (shape,) if isinstance(shape, int) else shape
+        if any(n < 0 for n in sizes):
+            raise ValueError(f"empty: an array of shape {shape} cannot be: sizes are 0 or more")
+        size = _block_size(math.prod(sizes) * np.dtype(dtype).itemsize)
+        if len(self._known) >= KNOWN:  # sequences of every length, say
+            self._known.clear()
+        found = self._known[shape, dtype] = self._shelves[size], size
+        return found
 
     @property
     def in_use(self) -> int:
@@ -231,9 +263,10 @@ class Workspace:
 
     def clear(self) -> None:
         """Hands the free blocks back to the system; arrays still in use are not touched."""
-        for blocks in self._shelf.values():
-            self.allocated -= sum(block.nbytes for block in blocks)
+        for size, blocks in self._shelves.items():
+            self.allocated -= size * len(blocks)
             blocks.clear()
+        self._known.clear()
 
 
 @lru_cache(maxsize=4096)

@@ -23,9 +23,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from ..backend import Array, Shape
+from ..backend import Array, Shape, concatenate
 from ..kernels import attention
 from ..kernels.arguments import contiguous
 from ..random import Key
@@ -127,7 +125,7 @@ class ScaledDotProduct(Layer):
     def advance(self, x_t: Three, memory: Any) -> Array:
         q, k, v = (self.apart(part[:, None]) for part in x_t)  # (N h, 1, d)
         if memory:  # copying what is there costs no more than the attention to it
-            k, v = np.concatenate((memory["k"], k), 1), np.concatenate((memory["v"], v), 1)
+            k, v = concatenate((memory["k"], k), 1), concatenate((memory["v"], v), 1)
         memory.update(k=k, v=v)
         y, _ = attention.forward(q, k, v)
         return self.together(y, x_t[0].shape)

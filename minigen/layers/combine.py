@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, Shape, zeros
+from ..backend import Array, Shape, concatenate, zeros
 from .linear_map import LinearMap
 from .tree import Tree, leaves
 
@@ -59,7 +59,7 @@ class Concatenate(LinearMap):
         return PartsCache(shapes)
 
     def there(self, x: Tree, cache: Any) -> Array:
-        return np.concatenate(x, self.axis)
+        return concatenate(x, self.axis)
 
     def back(self, dy: Array, cache: Any) -> Tree:
         return _parts(dy, (shape[self.axis] for shape in cache.shapes), self.axis)
@@ -89,9 +89,7 @@ class Split(LinearMap):
         if used is None:
             return None
         parts = zip(dy, cache.shapes, strict=True)
-        return np.concatenate(
-            [zeros(shape, used.dtype, like=used) if part is None else part for part, shape in parts], self.axis
-        )
+        return concatenate([zeros(shape, used.dtype, like=used) if part is None else part for part, shape in parts], self.axis)
 
 
 def _at(axis: int, shape: Shape, size: int) -> Shape:

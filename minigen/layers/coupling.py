@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array
+from ..backend import Array, concatenate
 from ..kernels import affine
 from ..random import Key
 from .bijection import Bijection
@@ -127,8 +127,8 @@ class Affine(Transform):
         dr_dot = ds_dot * self.slope(s)
         if self.bound is not None:
             dr_dot -= ds * (2 * s * s_dot / self.bound**2)
-        dx = dz * e, np.concatenate((ds * self.slope(s), dz), -1)
-        return dx, (dz_dot * e + dz * e_dot, np.concatenate((dr_dot, dz_dot), -1))
+        dx = dz * e, concatenate((ds * self.slope(s), dz), -1)
+        return dx, (dz_dot * e + dz * e_dot, concatenate((dr_dot, dz_dot), -1))
 
 
 class Coupling(Composite, Bijection):

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..backend import Array
+from ..backend import Array, concatenate
 from ..random import Key
 from .elementwise import sigmoid
 from .layer import Layer
@@ -73,4 +73,4 @@ class GatedUnit(Layer):
 
 def _side_by_side(a: Array, b: Array) -> Array:
     """(..., C) and (..., C) -> (..., 2 C)."""
-    return np.concatenate((a, b), -1)
+    return concatenate((a, b), -1)

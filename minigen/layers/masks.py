@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, Shape, resident, zeros
+from ..backend import Array, Shape, concatenate, resident, zeros
 from .linear_map import LinearMap, LinearMapCache
 from .tree import Tree, leaves
 
@@ -61,7 +61,7 @@ class Halves(LinearMap):
             some = next(leaves(parts))
             rest = (*some.shape[:-1], shape[-1] - some.shape[-1])
             parts = tuple(zeros(rest, some.dtype, like=some) if part is None else part for part in parts)
-        return np.concatenate(parts[::-1] if self.flip else parts, -1)
+        return concatenate(parts[::-1] if self.flip else parts, -1)
 
 
 class Masked(LinearMap):

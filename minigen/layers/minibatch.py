@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..backend import Array, empty
+from ..backend import Array, concatenate, empty
 from ..kernels.matmul import matmul
 from ..random import Key
 from .initialisers import fan_in_uniform
@@ -140,7 +140,7 @@ class MinibatchDiscrimination(Layer):
         apart = self._apart(matmul(x, w.W))  # (B, E, N, N)
         sign = np.sign(apart.real)
         k = np.exp(-(sign * apart).sum(1))  # (B, N, N)
-        return np.concatenate((x, k.sum(2).T), 1), MinibatchDiscriminationCache(x, k, sign, w)
+        return concatenate((x, k.sum(2).T), 1), MinibatchDiscriminationCache(x, k, sign, w)
 
     def backward(
         self, dy: Array, cache: MinibatchDiscriminationCache, *, need_dx: bool = True, param_grads: bool = True
@@ -160,7 +160,7 @@ class MinibatchDiscrimination(Layer):
         if w_dot:
             m_dot += matmul(cache.x, w_dot.W)
         k_dot = -cache.k * (cache.sign * self._apart(m_dot)).sum(1)
-        return np.concatenate((x_dot, k_dot.sum(2).T), 1), MinibatchDiscriminationCache(x_dot, k_dot, cache.sign, w_dot)
+        return concatenate((x_dot, k_dot.sum(2).T), 1), MinibatchDiscriminationCache(x_dot, k_dot, cache.sign, w_dot)
 
     def backward_jvp(
         self,

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..backend import Array, resident
+from ..backend import Array, concatenate, resident
 from ..random import Key
 from .coupling import Coupling, Transform, sum_rows, zeros_for_none
 from .elementwise import sigmoid, softplus
@@ -134,7 +134,7 @@ class Spline(Transform):
         dW, dH, dS = scatter(dat, k, self.bins)
         du = softmax_back(self.gain * dW, knots.p)
         dv = softmax_back(self.gain * dH, knots.q)
-        return db + dz * ~inside, self.flat(np.concatenate((du, dv, dS * sigmoid(knots.g))))
+        return db + dz * ~inside, self.flat(concatenate((du, dv, dS * sigmoid(knots.g))))
 
     def jvp(self, x_dot: Tree, cache: SplineCache, *, move_params: bool = False) -> tuple[Tree, SplineCache]:
         (b_dot, h_dot), (inside, k, knots, at, here) = x_dot, cache
@@ -170,8 +170,8 @@ class Spline(Transform):
         du, du_dot = softmax_back_dot(self.gain * dW, self.gain * dW_dot, knots.p, moved.p)
         dv, dv_dot = softmax_back_dot(self.gain * dH, self.gain * dH_dot, knots.q, moved.q)
         dg, dg_dot = dS * s, dS_dot * s + dS * s * (1 - s) * moved.g
-        dx = db + dz * ~inside, self.flat(np.concatenate((du, dv, dg)))
-        return dx, (db_dot + dz_dot * ~inside, self.flat(np.concatenate((du_dot, dv_dot, dg_dot))))
+        dx = db + dz * ~inside, self.flat(concatenate((du, dv, dg)))
+        return dx, (db_dot + dz_dot * ~inside, self.flat(concatenate((du_dot, dv_dot, dg_dot))))
 
 
 class SplineCoupling(Coupling):

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, real_dtype, resident
+from ..backend import Array, concatenate, real_dtype, resident
 from ..random import Key
 from .layer import Layer
 
@@ -49,7 +49,7 @@ class TimeEmbedding(Layer):
             raise TypeError(f"TimeEmbedding takes floats, and got {x.dtype} of shape {x.shape}: t.astype(parameters' dtype)")
         angle = x[..., None] * self.rates(x)  # (..., F)
         cache = TimeEmbeddingCache(np.sin(angle), np.cos(angle))
-        return np.concatenate((cache.sin, cache.cos), -1), cache
+        return concatenate((cache.sin, cache.cos), -1), cache
 
     def backward(self, dy: Array, cache: TimeEmbeddingCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
         if not need_dx:
@@ -61,7 +61,7 @@ class TimeEmbedding(Layer):
     def jvp(self, x_dot: Array, cache: TimeEmbeddingCache, *, move_params: bool = False) -> tuple[Array, TimeEmbeddingCache]:
         angle_dot = x_dot[..., None] * self.rates(x_dot)
         tangents = TimeEmbeddingCache(cache.cos * angle_dot, -cache.sin * angle_dot)
-        return np.concatenate((tangents.sin, tangents.cos), -1), tangents
+        return concatenate((tangents.sin, tangents.cos), -1), tangents
 
     def backward_jvp(
         self,

@@ -24,7 +24,7 @@ from numpy.typing import DTypeLike
 
 from .. import optim
 from ..averaging import Average
-from ..backend import Array, Shape, device_of, to_device, zeros
+from ..backend import Array, Shape, concatenate, device_of, to_device, zeros
 from ..layers.layer import Layer
 from ..random import Key
 from . import diffusion_sampling as sampling
@@ -127,7 +127,7 @@ class Diffusion(Model):
             y: Array = self.net.forward(self.inputs(x_t, t, labels))[0]
             return y
         untold = zeros((N,), np.int64, like=x_t) + self.classes
-        twice = self.inputs(np.concatenate((x_t, x_t)), np.concatenate((t, t)), np.concatenate((labels, untold)))
+        twice = self.inputs(*(concatenate(pair) for pair in ((x_t, x_t), (t, t), (labels, untold))))
         both = self.net.forward(twice)[0]  # (2 N, ...)
         return both[:N] + w * (both[:N] - both[N:])
 

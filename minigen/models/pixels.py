@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array
+from ..backend import Array, concatenate
 from ..layers.elementwise import sigmoid
 from ..losses import bernoulli, categorical, log_softmax
 
@@ -41,7 +41,7 @@ class Levels:
     def log_p(self, logits: Array, x: Array) -> Array:
         """log p(x) of every image, summed over its pixels: (N,)."""
         if self.K == 2:
-            logits = np.concatenate((0 * logits, logits), -1)  # s(l) is the softmax of (0, l)
+            logits = concatenate((0 * logits, logits), -1)  # s(l) is the softmax of (0, l)
         of_pixels = np.take_along_axis(log_softmax(logits), self._index(x)[..., None], -1)  # (N, H, W, 1)
         total: Array = of_pixels.reshape(len(x), -1).sum(1, dtype=np.float64)
         return total

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..backend import Array, Shape
+from ..backend import Array, Shape, concatenate
 from ..losses.adversarial import Game
 from ..random import Key
 from . import penalties
@@ -80,13 +80,13 @@ class PenalisedCriticLoss(CriticLoss):
         forward, f = Forwarder(model, forwards, train=train, key=noise.key), model.discriminator
         real, N = batch, len(batch)
         fake, _ = forward("generator", noise.z)  # (N, ...)
-        height, cache = forward("discriminator:both", np.concatenate((real, fake)))  # (2N, 1): f mixes no rows
+        height, cache = forward("discriminator:both", concatenate((real, fake)))  # (2N, 1): f mixes no rows
         mixed_height, mixed_cache = forward("discriminator:mixed", noise.t * real + (1 - noise.t) * fake)  # (N, 1)
 
         real_loss, dreal = self.game.real(height[:N])
         fake_loss, dfake = self.game.fake(height[N:])
         if backward:
-            f.backward(scale * np.concatenate((dreal, dfake)), cache, need_dx=False)
+            f.backward(scale * concatenate((dreal, dfake)), cache, need_dx=False)
         paid, _ = self.between.of(f, mixed_height, mixed_cache, backward=backward, scale=scale)
         return {"real": real_loss, "fake": fake_loss, self.between.name: paid}, forward.made(self.updates)
 

@@ -62,6 +62,18 @@ def test_empty_takes_shape_dtype_and_device():
     assert not backend.zeros((2, 2), like=x).any()
 
 
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_concatenate_takes_its_memory_from_the_workspace(axis):
+    parts = [np.arange(6.0).reshape(2, 3), 1j * np.ones((2, 3)), np.ones((2, 3), np.float32).T.copy().T]
+    with workspace() as space:
+        whole = backend.concatenate(parts, axis)
+        assert space.in_use == 1
+    assert whole.dtype == np.complex128
+    assert np.array_equal(whole, np.concatenate(parts, axis))
+    with pytest.raises(ValueError, match="concatenation axis must match exactly"):
+        backend.concatenate((np.ones((2, 3)), np.ones((3, 2))), 0)
+
+
 # ---- the workspace
 
 
@@ -121,6 +133,17 @@ def test_arrays_of_no_and_of_one_number(shape):
     assert x.shape == ((shape,) if isinstance(shape, int) else shape)
     assert x.flags.writeable
     x[...] = 1
+
+
+def test_odd_requests():
+    space = Workspace()
+    assert space.empty([2, 3], np.float32).shape == (2, 3)
+    with pytest.raises(ValueError, match=r"an array of shape \(-1, -2\) cannot be"):
+        space.empty((-1, -2), np.float32)
+    assert space.in_use == 0
+    for n in range(backend.KNOWN + 10):
+        space.empty(n, np.int8)
+    assert len(space._known) <= backend.KNOWN
 
 
 def test_clear_hands_back_what_is_free_alone():
