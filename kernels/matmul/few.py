@@ -38,13 +38,18 @@ def matmul(
     out: Array | None = None,
     accumulate: bool = False,
 ) -> Array:
-    """c (M, N) = a b, or out += a b."""
+    """c (M, N) = a b, or out += a b; nothing may be empty."""
     m, k = a.shape[::-1] if transpose_a else a.shape
     c = output(out, (m, b.shape[1 - transpose_b]), a.dtype, like=a)
     if k < m:
-        a, b = a if transpose_a else a.T, b.T if transpose_b else b
-        outer_products(contiguous(a), contiguous(b), c, accumulate)
+        a, b = a if transpose_a else a.T, b.T if transpose_b else b  # (K, M), (K, N)
+        if c.shape[1] == 1:  # a column is a row of c'
+            outer_products(contiguous(b), contiguous(a), c.reshape(1, m), accumulate)
+        else:
+            outer_products(contiguous(a), contiguous(b), c, accumulate)
     else:
+        if b.shape[1] == 1:  # a column of b is a row of b'
+            b, transpose_b = b.T, not transpose_b
         product = dots if transpose_b else combinations
         product(contiguous(a.T if transpose_a else a), contiguous(b), c, accumulate)
     return c
@@ -87,10 +92,11 @@ def outer_products(a: Array, b: Array, c: Array, accumulate: bool) -> None:
     """c (M, N) (+)= a' b for a (K, M) and b (K, N): a row of c is a sum of a few rows."""
     depth, M, N = np.uint64(a.shape[0]), np.uint64(c.shape[0]), np.uint64(c.shape[1])
     for m in range(M):
-        if not accumulate:
-            for n in range(N):
-                c[m, n] = 0
         for k in range(depth):
             factor = a[k, m]
-            for n in range(N):
-                c[m, n] += factor * b[k, n]
+            if accumulate or k > ZERO:
+                for n in range(N):
+                    c[m, n] += factor * b[k, n]
+            else:
+                for n in range(N):
+                    c[m, n] = factor * b[k, n]

@@ -12,7 +12,7 @@ Against the definition: the loops are ours, so that no second pool of threads is
 3. b is packed first, DEPTH x WIDTH of it at a time: panels of COLUMNS columns, contiguous along k, so that the inner loop walks
    memory in one line. The thread that packs a block uses it at once, for all its rows, while it lies in the second-level cache.
    A ragged last panel is filled up with zeros, and ragged rows repeat the last one: the tile is always full, and only what
-   belongs to c is written.
+   belongs to c is written. But of a last panel that is half empty, half is summed.
 4. A b that lies in memory the other way round is expensive to pack, number by number. For few rows it is not packed: c = a b
    is also c' = b' a', which packs a and reads b in place. So dx = dy W' packs the few rows of dy instead of all of W.
 5. The place in c is asked for (`fetch`, jit.py) before the tile is summed, so that it has come when the tile is done. A tile's
@@ -21,9 +21,9 @@ Against the definition: the loops are ours, so that no second pool of threads is
 6. Positions are unsigned. A signed index is tested for being negative every time, and a test that decides between two addresses
    hides from the compiler that neighbours are neighbours.
 
-Threads share out the tiles of c, numbered down one panel and then down the next, equally to within one: where a share ends amid
-a panel, both neighbours pack it. Every number of c is summed by one thread in one order: the result does not depend on the
-number of threads.
+Threads share out the tiles of c, numbered down one panel and then down the next, equally to within one, a half tile counting
+half: where a share ends amid a panel, both neighbours pack it. Every number of c is summed by one thread in one order: the
+result does not depend on the number of threads.
 
 Error: each number is a sum of K products in blocks of DEPTH; with u = 2^-24, |c - exact| <= (K + 1) u sum over k of |a b|.
 
@@ -48,7 +48,8 @@ PANELS = 8  # in a block of b
 DEPTH, WIDTH = 1024, PANELS * COLUMNS  # of a block of b: at float32 1 MiB, of which a product that is less deep uses less
 TALL = 16 * ROWS  # rows of a that pass over a panel before the next one comes
 
-_R, _C, _P, _D, _T, ONE, ZERO = (np.uint64(n) for n in (ROWS, COLUMNS, PANELS, DEPTH, TALL, 1, 0))
+_R, _C, _H, _P, _D, _T = (np.uint64(n) for n in (ROWS, COLUMNS, COLUMNS // 2, PANELS, DEPTH, TALL))
+ZERO, ONE, TWO = (np.uint64(n) for n in range(3))
 LINE = np.uint64(16)  # float32 numbers of a cache line
 
 
@@ -88,9 +89,14 @@ def multiply(a: Array, b: Array, c: Array, scratch: Array, accumulate: bool) -> 
     rows: Any = np.uint64(a.shape[0])
     depth, columns = np.uint64(a.shape[1]), np.uint64(c.shape[1])
     panels, groups = (columns + _C - ONE) // _C, (rows + _R - ONE) // _R
+    narrow = ZERO < columns % _C <= _H  # the last panel: each of its tiles takes half the time
+    whole = (panels - ONE if narrow else panels) * groups  # tiles, numbered down one panel, then down the next
+    half = TWO * whole + (groups if narrow else ZERO)
     for part in prange(scratch.shape[0]):
-        parts, here, tiles = np.uint64(scratch.shape[0]), np.uint64(part), panels * groups
-        begin, end = tiles * here // parts, tiles * (here + ONE) // parts  # numbered down one panel, then down the next
+        parts, here = np.uint64(scratch.shape[0]), np.uint64(part)
+        begin, end = half * here // parts, half * (here + ONE) // parts
+        begin = min(begin // TWO, whole) + max(begin, TWO * whole) - TWO * whole  # from halves to tiles
+        end = min(end // TWO, whole) + max(end, TWO * whole) - TWO * whole
         first = begin // groups
         last = (end + groups - ONE) // groups if end > begin else first  # without a tile nothing is packed
         tile = registers(ROWS, COLUMNS, a.dtype)
@@ -121,11 +127,18 @@ def multiply(a: Array, b: Array, c: Array, scratch: Array, accumulate: bool) -> 
                                     fetch(c, min(i + m, rows - ONE), left + q)
                                 for q in range(_C):
                                     tile[m, q] = 0
-                            for k in range(start, stop):
-                                for q in range(_C):
-                                    number = scratch[here, j, k - start, q]
-                                    for m in range(_R):
-                                        tile[m, q] += a[min(i + m, rows - ONE), k] * number
+                            if width > _H:
+                                for k in range(start, stop):
+                                    for q in range(_C):
+                                        number = scratch[here, j, k - start, q]
+                                        for m in range(_R):
+                                            tile[m, q] += a[min(i + m, rows - ONE), k] * number
+                            else:  # of a last panel that is half empty, half
+                                for k in range(start, stop):
+                                    for q in range(_H):
+                                        number = scratch[here, j, k - start, q]
+                                        for m in range(_R):
+                                            tile[m, q] += a[min(i + m, rows - ONE), k] * number
                             for m in range(min(_R, rows - i)):
                                 if accumulate or start > ZERO:
                                     for q in range(width):

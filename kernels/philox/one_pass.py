@@ -1,9 +1,10 @@
 """Philox and the numbers made of it, in one pass. Cipher and formulas are in `definition.py`.
 
 Against the definition: ten rounds of NumPy write some sixty arrays of the draw's size, and Box and Muller's formula a dozen
-more. Here a task takes one chunk of blocks from counters to numbers while it lies in the nearest cache, round by round: the
-loop over the blocks is the inner one, so that it becomes vector instructions. Words and uniform numbers are the same bits as
-the definition's: integers do not round, and the scaling is exact.
+more. Here a task takes one chunk of blocks from counters to numbers while it lies in the nearest cache. All ten rounds are
+written out by the compiler, so that the loop over the blocks becomes vector instructions on words that stay in registers; with
+the rounds outside, each of them read and wrote the chunk. Words and uniform numbers are the same bits as the definition's:
+integers do not round, and the scaling is exact.
 
 Normal numbers in float32 need no function of a library, which would be called one number at a time. The integers make the
 reductions exact, and what is left are short polynomials, which become vector instructions too:
@@ -87,32 +88,37 @@ def _scalars(key: Words) -> tuple[Any, ...]:
 
 @register_jitable
 def encrypt(w: Array, chunk: int, k0: Any, k1: Any, c2: Any, c3: Any) -> None:
-    """w (4, CHUNK) = the four words of every block of a chunk; one round after the other for all of them."""
+    """w (4, CHUNK) = the four words of every block of a chunk. All ten rounds of some blocks are made in registers."""
     for i in range(CHUNK):
         number = np.uint64(chunk * CHUNK + i)
-        w[0, i], w[1, i], w[2, i], w[3, i] = number & LOW, number >> HALF, c2, c3
-    x, y = k0, k1
-    for _ in range(10):
-        for i in range(CHUNK):
-            p, q = M0 * np.uint64(w[0, i]), M1 * np.uint64(w[2, i])
-            w[0, i], w[1, i], w[2, i], w[3, i] = (q >> HALF) ^ w[1, i] ^ x, q & LOW, (p >> HALF) ^ w[3, i] ^ y, p & LOW
-        x, y = (x + W0) & LOW, (y + W1) & LOW
+        a, b, c, d = number & LOW, number >> HALF, c2 & LOW, c3 & LOW  # so that the compiler knows: products of 32 bits
+        x, y = k0 & LOW, k1 & LOW
+        for _ in range(10):
+            p, q = M0 * a, M1 * c
+            a, b, c, d = (q >> HALF) ^ b ^ x, q & LOW, (p >> HALF) ^ d ^ y, p & LOW
+            x, y = (x + W0) & LOW, (y + W1) & LOW
+        w[0, i], w[1, i], w[2, i], w[3, i] = a, b, c, d
 
 
 @register_jitable
 def put(drawn: Array, w: Array) -> None:
     """drawn (CHUNK, 4) = words or numbers w (4, CHUNK), block by block."""
-    for i in range(CHUNK):
-        for j in range(4):
-            drawn[i, j] = w[j, i]
+    for i in range(CHUNK):  # the four written out, which become one store of all registers
+        drawn[i, 0], drawn[i, 1], drawn[i, 2], drawn[i, 3] = w[0, i], w[1, i], w[2, i], w[3, i]
 
 
 @register_jitable
-def uniform_float32(u: Array, w: Array) -> None:
-    """u (4, CHUNK) = the upper 24 bits 2^-24; as signed integers, which become float32 in one instruction."""
-    for j in range(4):
-        for i in range(CHUNK):
-            u[j, i] = np.float32(np.int32(w[j, i] >> EIGHT)) * STEP
+def put_uniform(drawn: Array, w: Array) -> None:
+    """The same of their upper 24 bits 2^-24; as signed integers, which become float32 in one instruction."""
+    for i in range(CHUNK):
+        drawn[i, 0], drawn[i, 1] = fraction(w[0, i]), fraction(w[1, i])
+        drawn[i, 2], drawn[i, 3] = fraction(w[2, i]), fraction(w[3, i])
+
+
+@register_jitable
+def fraction(word: Any) -> Any:
+    """u in [0, 1)."""
+    return np.float32(np.int32(word >> EIGHT)) * STEP
 
 
 @register_jitable
@@ -167,9 +173,7 @@ def fill_uniform_float32(drawn: Array, k0: Any, k1: Any, c2: Any, c3: Any) -> No
     for chunk in prange(drawn.shape[0]):
         w = np.empty((4, CHUNK), np.uint32)
         encrypt(w, chunk, k0, k1, c2, c3)
-        u = np.empty((4, CHUNK), np.float32)
-        uniform_float32(u, w)
-        put(drawn[chunk], u)
+        put_uniform(drawn[chunk], w)
 
 
 @compiled
