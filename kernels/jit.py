@@ -13,6 +13,7 @@ import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import numba
@@ -35,7 +36,9 @@ ARITHMETIC = {"reassoc", "contract", "nsz"}
 # 32 of 4. A kernel picks its tile by this one bit, and leaves a few registers for what it multiplies.
 WIDE = "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2]
 
-_SHARED = tuple((Path(__file__).with_name(name).stat().st_mtime, name) for name in ("jit.py", "vector_math.py"))
+SHARED = 1 << 14  # numbers, which one thread goes through in 5 to 20 us; a second one takes up to 40 to wake
+
+_STAMP = tuple((Path(__file__).with_name(name).stat().st_mtime, name) for name in ("jit.py", "vector_math.py"))
 
 compilations = 0  # real ones in this process, loads from the disk not counted
 _kernels: list[Any] = []  # all that are known
@@ -48,8 +51,28 @@ def compiled(function: F) -> F:
 
 
 def compiled_for_one(function: F) -> F:
-    """The same without parallel loops, for one thread: the rungs of a ladder that come before `prange`."""
+    """The same without parallel loops, for one thread: what is too small for two, and rungs that come before `prange`."""
     return _compiled(function, parallel=False)
+
+
+class CompiledTwice:
+    """A kernel with parallel loops and without: below SHARED numbers one thread is done before a second one is awake.
+
+    `kernel.of(work)`, with the count of numbers it goes through, is the one to call.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.shared = _compiled(function, parallel=True)
+        # Numba names its files on disk by the function, whatever it is compiled for: the second needs a name of its own.
+        twin = FunctionType(
+            function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+        )
+        twin.__qualname__ = f"{function.__qualname__}_for_one"
+        self.alone = _compiled(twin, parallel=False)
+
+    def of(self, work: int) -> Callable[..., Any]:
+        """The one that is faster at so much work."""
+        return self.shared if work >= SHARED else self.alone
 
 
 def _compiled(function: F, parallel: bool) -> F:
@@ -58,7 +81,7 @@ def _compiled(function: F, parallel: bool) -> F:
     # a loop with a branch out of it is not vectorised.
     made: Any = numba.njit(function, parallel=parallel, fastmath=ARITHMETIC, error_model="numpy", cache=True, nogil=True)
     file = made._cache._cache_file
-    file._source_stamp = file._source_stamp, _SHARED  # Numba's stamp is the time and size of the kernel's own file
+    file._source_stamp = file._source_stamp, _STAMP  # Numba's stamp is the time and size of the kernel's own file
     _kernels.append(made)
     return cast(F, made)
 
@@ -130,7 +153,7 @@ def known() -> int:
     """How many kernels the package has, of which a program compiles those that it uses; their files are loaded for it."""
     here = Path(__file__).parent
     for file in sorted(here.glob("*/*.py")):
-        if "@compiled" in file.read_text():
+        if "@compiled" in (text := file.read_text()) or "@CompiledTwice" in text:
             importlib.import_module(f".{file.parent.name}.{file.stem}", __package__)
     return len(_kernels)
 

@@ -10,7 +10,7 @@ from .definition import slope
 
 __all__ = ["KINDS", "forward", "gradient", "slope"]
 
-LADDER = Ladder(__name__, numba="one_pass", numba_from=1 << 14)  # work: elements
+LADDER = Ladder(__name__, numba="one_pass", numba_from=1 << 9)  # work: elements
 
 KINDS = ("leaky", "tanh", "sigmoid", "silu", "softplus")
 

@@ -23,7 +23,7 @@ from numba import prange
 from minigen.backend import Array, empty, empty_like
 
 from ..arguments import contiguous, output
-from ..jit import compiled
+from ..jit import CompiledTwice
 from ..vector_math import exp, log1p, softplus
 
 CHUNK = 4096
@@ -33,7 +33,7 @@ def loss(logits: Array, x: Array, *, out: Array | None = None) -> tuple[Any, Arr
     """-> (total over all elements, dlogits)."""
     out = output(out, logits.shape, logits.dtype, like=logits)
     sums = empty(-(-logits.size // CHUNK), np.float64)
-    sweep(contiguous(logits).reshape(-1), contiguous(x).reshape(-1), out.reshape(-1), sums)
+    sweep.of(logits.size)(contiguous(logits).reshape(-1), contiguous(x).reshape(-1), out.reshape(-1), sums)
     return float(np.sum(sums)), out
 
 
@@ -41,7 +41,7 @@ def rows(logits: Array, x: Array) -> Array:
     """-> nll (N, K)."""
     N, K, P = logits.shape
     nll = empty((N, K), logits.dtype, like=logits)
-    sweep_rows(contiguous(logits).reshape(N * K, P), contiguous(x), nll.reshape(-1))
+    sweep_rows.of(logits.size)(contiguous(logits).reshape(N * K, P), contiguous(x), nll.reshape(-1))
     return nll
 
 
@@ -50,11 +50,11 @@ def rows_gradient(logits: Array, x: Array, dnll: Array) -> Array:
     N, K, P = logits.shape
     dlogits = empty_like(logits)
     z, dz = contiguous(logits).reshape(N * K, P), dlogits.reshape(N * K, P)
-    sweep_rows_gradient(z, contiguous(x), contiguous(dnll).reshape(-1), dz)
+    sweep_rows_gradient.of(logits.size)(z, contiguous(x), contiguous(dnll).reshape(-1), dz)
     return dlogits
 
 
-@compiled
+@CompiledTwice
 def sweep(z: Array, x: Array, dz: Array, sums: Array) -> None:
     """Fills dz (n,) and sums (ceil(n / CHUNK),)."""
     zero, one = z.dtype.type(0), z.dtype.type(1)
@@ -71,7 +71,7 @@ def sweep(z: Array, x: Array, dz: Array, sums: Array) -> None:
         sums[chunk] = total
 
 
-@compiled
+@CompiledTwice
 def sweep_rows(z: Array, x: Array, nll: Array) -> None:
     """Fills nll (N K,)."""
     K = z.shape[0] // x.shape[0]
@@ -82,7 +82,7 @@ def sweep_rows(z: Array, x: Array, nll: Array) -> None:
         nll[row] = total
 
 
-@compiled
+@CompiledTwice
 def sweep_rows_gradient(z: Array, x: Array, dnll: Array, dz: Array) -> None:
     """Fills dz (N K, P)."""
     one, K = z.dtype.type(1), z.shape[0] // x.shape[0]

@@ -3,53 +3,40 @@
 All three passes are matrix products whose one factor is gathered through tables of positions (see `tables.py`):
 
     y[t, m]  = sum over e of x[start[t] + offset[e]] w[e, m]            e runs over taps and channels, t over output pixels
-    dx[t, c] = sum over e of dy[start[t] + offset[e]] w'[e, c]          the same kernel, one call for each phase of the stride
+    dx[t, c] = sum over e of dy[start[t] + offset[e]] w'[e, c]          the same kernel, for every phase of the stride
     dw[e, m] = sum over t of x[start[t] + offset[e]] dy[t, m]
 
 Against the definition: there every tap is a pass of its own over x and y, and its windows are copied to be multiplied. Here a
-tile of the result stays in registers through the whole sum, as in `matmul/register_tile.py`, which explains the loop order, the
-panels and why positions are unsigned. Pixels are counted through rows and images, so ragged sizes cost nothing but
-the last tile.
+tile of the result stays in registers through the whole sum (`tiles.py`). Pixels are counted through rows and images, so ragged
+sizes cost nothing but the last tile.
 
-The weight gradient has few results and long sums. Each part (one for each thread) takes a range of pixels and a dw of its own;
-chunks of CHUNK pixels stay in the cache while all tiles of dw pass over them. The parts are added in order at the end, so
-the result is equal bit for bit at an equal number of threads.
-
-Both kernels exist for tiles of several widths, since a panel that is half empty costs as much as a full one: with one width for
-all, a gradient towards 16 channels took twice its time. A width must be known when the kernel is compiled.
+The weight gradient has few results and long sums. The threads share out the pixels, each with a dw of its own, and the parts
+are added in order at the end, so the result is equal bit for bit at an equal number of threads. Of FEW_PIXELS that would cost
+more than the sums: then they share out the rows of dw. Nor are weights laid out in panels for a few pixels.
 
 Groups run one after the other, each as a convolution of its own whose channels lie apart: the tables of the first serve all,
 with x and y begun at the group's first channel. Groups of one channel would leave the tiles empty: they are in `depthwise.py`.
 
 Legend: N images, H, W input size, C input channels, kh, kw kernel, Ho, Wo output size, M output channels, T pixels, E taps with
-their channels of one group, i, o a group's channels of x and y, J panels of COLUMNS columns. x (N, H, W, C),
+their channels of one group, i, o a group's channels of x and y, J panels of so many columns. x (N, H, W, C),
 w (kh, kw, C / groups, M), y (N, Ho, Wo, M).
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-from numba import prange
-
 from minigen.backend import Array, Shape, empty, zeros
 
 from ..arguments import contiguous, output
-from ..jit import WIDE, compiled, compiled_for_one, registers
 from ..matmul import register_tile
 from ..pool import thread_count
-from . import depthwise, tables, thin
+from . import depthwise, fold, tables, thin
 from .definition import runs
 from .frame import framed
 from .geometry import Geometry, Pair, geometry
+from .tiles import COLUMNS, OUTER_PRODUCT, PRODUCT, TAPS, WIDTHS, best, tasks, turn
 
-# The tiles of y and dx, the widest first. With 8 x 2 registers of the 32 for a tile, too few are left where the compiler takes
-# two steps at once: it put one sum into memory and out again at every step, a fifth slower than 7 x 2.
-PIXELS, COLUMNS = (7, (32, 16)) if WIDE else (6, (16, 8))
-GROUP = 8 * PIXELS  # pixels that one task takes through all panels
-TAPS, WIDTHS = ((6, 8, 9), (64, 32, 16)) if WIDE else ((6, 9), (16, 8))  # the tiles of dw
-CHUNK = 512
+FEW_PIXELS = 512  # up to which laying out or adding up takes longer than what it spares
+TILES_EACH = 8  # for each thread, from which dw can be shared out by rows: one more or less is an eighth at most
 
 
 def forward(
@@ -92,16 +79,27 @@ def input_gradient(
     if groups == 1 and g.kernel == g.stride == (1, 1) and g.padding == (0, 0) and c > COLUMNS[-1]:
         register_tile.matmul(dy.reshape(-1, m), w.reshape(c, m), transpose_b=True, out=dx.reshape(-1, c))
         return dx
-    frame, phases = tables.backward(n, g, c, m, groups)
-    dy, w = framed(dy, *frame), contiguous(w)
-    whole = groups == 1 and not thin.fits(c, m)
-    for phase in phases:
-        if whole:
-            tile = best(c, COLUMNS)
-            turned = turned_panels(w.reshape(-1, c, m), phase.taps, COLUMNS[tile])
-            gathered_product[tile](dy.reshape(-1), turned, dx.reshape(-1), phase.start, phase.offset, phase.place, c)
-        else:
-            product(dy, w.reshape(-1).take(phase.weights), dx, groups, phase.start, phase.offset, phase.place)
+    if not dx.size:
+        return dx
+    w = contiguous(w)
+    if groups == 1 and fold.pays(g, c, m):
+        fold.fold(forward(dy, w.reshape(-1, m).T[None, None]), dx, g)
+    elif groups == 1 and not thin.fits(c, m):
+        tile = best(c, COLUMNS)
+        width = COLUMNS[tile]
+        panels = -(-c // width)
+        frame, *sizes, taps, tops, start, offset, place = tables.together(n, g, c, m, panels)
+        turned = empty((panels * len(offset), width), w.dtype)
+        turn(w.reshape(-1, c, m), taps, tops, turned)
+        shares = tasks(*sizes, c, width, thread_count())
+        dy = framed(dy, *frame)
+        PRODUCT[tile](dy.reshape(-1), turned.reshape(-1), dx.reshape(-1), start, offset, place, shares, c, width)
+    else:
+        frame, phases = tables.backward(n, g, c, m, groups)
+        dy, apart = framed(dy, *frame), w.reshape(-1, c // groups, groups, m // groups)
+        for phase in phases:
+            turned = apart[phase.taps].transpose(0, 3, 2, 1).reshape(-1, c)  # (taps M / groups, C)
+            product(dy, turned, dx, groups, phase.start, phase.offset, phase.place)
     return dx
 
 
@@ -122,14 +120,12 @@ def weight_gradient(
     n, c, m = x.shape[0], x.shape[3], dy.shape[3]
     dw = output(out, (*g.kernel, c // groups, m), x.dtype, like=x)
     start, offset, _ = tables.forward(n, g, c, m, groups)
-    x_flat = padded(x, g).reshape(-1)
+    x_flat, flat = padded(x, g).reshape(-1), dw.reshape(-1, m)
     if depthwise.fits(groups, c, m):
-        parts = depthwise.outer_product(x_flat, contiguous(dy).reshape(-1, m), start, offset, thread_count())
-        add_up(parts, dw, accumulate)
+        add_up(depthwise.outer_product(x_flat, contiguous(dy).reshape(-1, m), start, offset, thread_count()), flat, accumulate)
     else:
         for i, o in runs(groups, c, m):
-            parts = outer_product(x_flat[i.start :], dy[..., o], start, offset, c // groups)
-            add_up(parts, dw[..., o], accumulate)
+            outer_product(x_flat[i.start :], dy[..., o], flat[:, o], start, offset, c // groups, accumulate)
     return dw
 
 
@@ -145,32 +141,39 @@ def product(x: Array, w: Array, y: Array, groups: int, start: Array, offset: Arr
         if thin.fits(m // groups, c // groups):
             thin.product(x_run, contiguous(w_run.T), y_run, start, offset[:: thin.LANES].copy(), place)
         else:
-            tile = best(m // groups, COLUMNS)
-            gathered_product[tile](x_run, panels(w_run, COLUMNS[tile]), y_run, start, offset, place, m // groups)
+            tile, columns = best(m // groups, COLUMNS), m // groups
+            width = COLUMNS[tile]
+            packed = columns % width > 0 or len(start) > FEW_PIXELS or not w_run.flags.c_contiguous
+            shares = tasks((len(start),), (len(offset),), columns, width, thread_count(), packed)
+            w_run, step = (in_panels(w_run, width), width) if packed else (w_run, columns)
+            PRODUCT[tile](x_run, w_run.reshape(-1), y_run, start, offset, place, shares, columns, step)
 
 
-def outer_product(x: Array, dy: Array, start: Array, offset: Array, channels: int) -> Array:
-    """The parts of one group's dw, (threads, E, M), by the kernel that fits; x flat, with `channels` of its own in a pixel."""
+def outer_product(x: Array, dy: Array, dw: Array, start: Array, offset: Array, channels: int, accumulate: bool) -> None:
+    """One group's dw (E, M), or dw += it, by the kernel that fits; x flat, with `channels` of its own in a pixel."""
     m, threads = dy.shape[3], thread_count()
     if thin.fits(m, channels):
-        parts = empty((threads, m, len(offset)), x.dtype)
-        flat = contiguous(dy).reshape(-1, m)
-        thin.outer_product(x, flat, parts, start, offset[:: thin.LANES].copy())
-        return parts.swapaxes(1, 2)
+        across = empty((threads, m, len(offset)), x.dtype)
+        thin.outer_product(x, contiguous(dy).reshape(-1, m), across, start, offset[:: thin.LANES].copy())
+        add_up(across.swapaxes(1, 2), dw, accumulate)
+        return
     tile = best(m, WIDTHS)
     wide = full_width(dy, WIDTHS[tile])  # (T, J width)
-    parts = empty((threads, len(offset), wide.shape[1]), x.dtype)
-    gathered_outer_product[tile](x, wide, parts, start, offset)
-    return parts[:, :, :m]
+    if len(start) <= FEW_PIXELS and len(offset) >= TILES_EACH * TAPS[tile] * threads and dw.flags.c_contiguous:
+        OUTER_PRODUCT[tile](x, wide, dw[None], start, offset, threads, accumulate)
+    else:
+        parts = empty((threads, *dw.shape), x.dtype)
+        OUTER_PRODUCT[tile](x, wide, parts, start, offset, 1, False)
+        add_up(parts, dw, accumulate)
 
 
 def add_up(parts: Array, dw: Array, accumulate: bool) -> None:
-    """dw = the sum of its parts (threads, E, M), in order, or dw += it."""
+    """dw (E, M) = the sum of its parts (threads, E, M), in order, or dw += it."""
     for number, part in enumerate(parts):
         if number > 0 or accumulate:
-            dw += part.reshape(dw.shape)
+            dw += part
         else:
-            dw[...] = part.reshape(dw.shape)
+            dw[...] = part
 
 
 # ---- laying out
@@ -182,13 +185,8 @@ def padded(x: Array, g: Geometry) -> Array:
     return framed(x, (rows, rows), (columns, columns))
 
 
-def best(m: int, widths: tuple[int, ...]) -> int:
-    """Which tile makes `m` channels soonest: a panel costs its width, empty or not, and what does not grow with the width."""
-    return min(range(len(widths)), key=lambda tile: -(-m // widths[tile]) * (widths[tile] + 8))
-
-
-def panels(matrix: Array, width: int) -> Array:
-    """(E, M) -> (J, E, width), zeros beyond column M."""
+def in_panels(matrix: Array, width: int) -> Array:
+    """(E, M) -> (J E, width), one panel of columns below the other, zeros beyond column M."""
     depth, columns = matrix.shape
     whole, rest = divmod(columns, width)
     made = empty((whole + (rest > 0), depth, width), matrix.dtype)
@@ -196,15 +194,7 @@ def panels(matrix: Array, width: int) -> Array:
     if rest:
         made[whole, :, :rest] = matrix[:, whole * width :]
         made[whole, :, rest:] = 0
-    return made
-
-
-def turned_panels(w: Array, taps: Array, width: int) -> Array:
-    """The panels (J, E, width) of some taps of w (kh kw, C, M), inputs and outputs exchanged: E = taps M, zeros beyond C."""
-    _, c, m = w.shape
-    made = empty((-(-c // width), len(taps) * m, width), w.dtype)
-    turn(w, taps, made)
-    return made
+    return made.reshape(-1, width)
 
 
 def full_width(dy: Array, width: int) -> Array:
@@ -215,93 +205,3 @@ def full_width(dy: Array, width: int) -> Array:
     made = zeros((flat.shape[0], -(-flat.shape[1] // width) * width), dy.dtype)
     made[:, : flat.shape[1]] = flat
     return made
-
-
-# ---- the kernels
-
-
-@compiled_for_one
-def turn(w: Array, taps: Array, panels: Array) -> None:
-    """panels[j, t M + m, q] = w[taps[t], j width + q, m]. NumPy's `take` and `panels` need twice as long."""
-    C, M, width = np.uint64(w.shape[1]), np.uint64(w.shape[2]), np.uint64(panels.shape[2])
-    for t in range(np.uint64(taps.shape[0])):
-        for j in range(np.uint64(panels.shape[0])):
-            for q in range(width):
-                c = j * width + q
-                if c < C:
-                    for m in range(M):
-                        panels[j, t * M + m, q] = w[taps[t], c, m]
-                else:
-                    for m in range(M):
-                        panels[j, t * M + m, q] = 0
-
-
-def product_kernel(COLUMNS: int) -> Any:
-    """The kernel with a tile of so many channels, which the compiler must know to keep it in registers."""
-
-    @compiled
-    def gathered_product(x: Array, panels: Array, y: Array, start: Array, offset: Array, place: Array, columns: int) -> None:
-        """y[place[t] + m] = sum over e of x[start[t] + offset[e]] panels[m // COLUMNS, e, m % COLUMNS] for m < columns."""
-        pixels = start.shape[0]
-        for group in prange((pixels + GROUP - 1) // GROUP):
-            first = group * GROUP
-            last = min(pixels, first + GROUP) - 1
-            tile = registers(PIXELS, COLUMNS, x.dtype)
-            for j in range(panels.shape[0]):
-                left = j * COLUMNS
-                width = min(COLUMNS, columns - left)
-                for t in range(first, last + 1, PIXELS):
-                    for m in range(PIXELS):
-                        for q in range(COLUMNS):
-                            tile[m, q] = 0
-                    for e in range(offset.shape[0]):
-                        for q in range(COLUMNS):
-                            b = panels[j, e, q]
-                            for m in range(PIXELS):
-                                tile[m, q] += x[start[min(t + m, last)] + offset[e]] * b
-                    for m in range(min(PIXELS, last + 1 - t)):
-                        first_of_row = place[t + m] + np.uint64(left)
-                        if width == COLUMNS:  # a constant length is copied in whole registers
-                            for q in range(COLUMNS):
-                                y[first_of_row + np.uint64(q)] = tile[m, q]
-                        else:
-                            for q in range(width):
-                                y[first_of_row + np.uint64(q)] = tile[m, q]
-
-    return gathered_product
-
-
-def outer_product_kernel(TAPS: int, WIDTH: int) -> Any:
-    """The same with a tile of so many taps and channels."""
-
-    T, W, K, ONE, ZERO = (np.uint64(n) for n in (TAPS, WIDTH, CHUNK, 1, 0))
-
-    @compiled
-    def gathered_outer_product(x: Array, dy: Any, parts: Array, start: Array, offset: Any) -> None:
-        """The parts (parts, E, J WIDTH) of dw, each from its range of the pixels of dy (T, J WIDTH)."""
-        pixels, taps, panels = np.uint64(start.shape[0]), np.uint64(offset.shape[0]), np.uint64(dy.shape[1]) // W
-        for part in prange(parts.shape[0]):
-            here, count = np.uint64(part), np.uint64(parts.shape[0])
-            parts[here] = 0
-            end: Any = pixels * (here + ONE) // count
-            tile = registers(TAPS, WIDTH, x.dtype)
-            for first in range(pixels * here // count, end, K):
-                for e in range(ZERO, taps, T):
-                    for j in range(panels):
-                        for m in range(T):
-                            for q in range(W):
-                                tile[m, q] = 0
-                        for t in range(first, min(end, first + K)):
-                            for q in range(W):
-                                b = dy[t, j * W + q]
-                                for m in range(T):
-                                    tile[m, q] += x[start[t] + offset[min(e + m, taps - ONE)]] * b
-                        for m in range(min(T, taps - e)):
-                            for q in range(W):
-                                parts[here, e + m, j * W + q] += tile[m, q]
-
-    return gathered_outer_product
-
-
-gathered_product = tuple(product_kernel(columns) for columns in COLUMNS)
-gathered_outer_product = tuple(outer_product_kernel(*tile) for tile in zip(TAPS, WIDTHS, strict=True))

@@ -1,6 +1,7 @@
 """An image in a frame of zeros, so that no tap needs to ask whether it still meets the image.
 
-Against the definition, where NumPy fills the frame and then copies the image on one thread: one pass, shared out by images.
+Against the definition, where NumPy fills the frame and then copies the image on one thread: one pass, shared out by images
+where there is much to copy.
 
 Legend: N images, H, W size, C channels, Hf, Wf size with the frame. x (N, H, W, C), framed (N, Hf, Wf, C).
 """
@@ -13,10 +14,8 @@ from numba import prange
 from minigen.backend import Array, empty
 
 from ..arguments import contiguous
-from ..jit import compiled
+from ..jit import CompiledTwice
 from .geometry import Pair
-
-FEW = 1 << 14  # numbers: NumPy has copied them before a second thread is awake
 
 
 def framed(x: Array, vertical: Pair, horizontal: Pair) -> Array:
@@ -26,15 +25,12 @@ def framed(x: Array, vertical: Pair, horizontal: Pair) -> Array:
         return x
     n, rows, columns, channels = x.shape
     made = empty((n, rows + sum(vertical), columns + sum(horizontal), channels), x.dtype)
-    if made.size < FEW:
-        made[...] = 0
-        made[:, vertical[0] : vertical[0] + rows, horizontal[0] : horizontal[0] + columns] = x
-    else:
-        surround(x.reshape(n, rows, -1), made.reshape(n, rows + sum(vertical), -1), vertical[0], horizontal[0] * channels)
+    into = made.reshape(n, rows + sum(vertical), -1)
+    surround.of(made.size)(x.reshape(n, rows, -1), into, vertical[0], horizontal[0] * channels)
     return made
 
 
-@compiled
+@CompiledTwice
 def surround(x: Array, framed: Array, above: int, left: int) -> None:
     """x (N, H, W C) into framed (N, Hf, Wf C), with its corner at row `above` and number `left` of a row."""
     rows, length, before = np.uint64(x.shape[1]), np.uint64(x.shape[2]), np.uint64(left)

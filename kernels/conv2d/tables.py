@@ -61,7 +61,6 @@ class Phase(NamedTuple):
     """The pixels of dx whose row and column leave one remainder modulo the stride: they all meet the same taps."""
 
     taps: Array  # of w's kh kw, those that they meet, uint64
-    weights: Array  # (E, C) into w: these taps, with inputs and outputs exchanged
     start: Array  # (T,) into the padded dy
     offset: Array  # (E,), of E = taps M / groups
     place: Array  # (T,) into dx
@@ -74,11 +73,48 @@ class Backward(NamedTuple):
     phases: tuple[Phase, ...]
 
 
+class Together(NamedTuple):
+    """The same with all phases one behind the other, for a kernel that takes them at once."""
+
+    frame: tuple[Pair, Pair]
+    pixels: tuple[int, ...]  # T of each phase
+    depths: tuple[int, ...]  # E of each
+    taps: Array  # those that any phase meets
+    tops: Array  # (taps, 2): in which row of the first panel a tap's numbers begin, and the rows from panel to panel
+    start: Array  # (sum of T,)
+    offset: Array  # (sum of E,)
+    place: Array  # (sum of T,)
+
+
 @lru_cache(maxsize=32)
 def backward(n: int, g: Geometry, c: int, m: int, groups: int = 1) -> Backward:
-    """For dy (N, Ho, Wo, M) -> dx (N, H, W, C).
+    """For dy (N, Ho, Wo, M) -> dx (N, H, W, C)."""
+    return _backward(n, g, c, m, groups)
 
-    Row h of dx meets tap r where h = p stride + r dilation - padding has a solution p, that is, where the stride divides
+
+@lru_cache(maxsize=32)
+def together(n: int, g: Geometry, c: int, m: int, panels: int) -> Together:
+    """The same, in one group. Each phase has so many panels of the weights, below those of the phase before."""
+    frame, phases = _backward(n, g, c, m, 1)
+    depths = [len(phase.offset) for phase in phases]
+    tops = [
+        (sum(depths[:i]) * panels + tap * m, depth)
+        for i, (phase, depth) in enumerate(zip(phases, depths, strict=True))
+        for tap in range(len(phase.taps))
+    ]
+    joined = (np.concatenate([getattr(phase, name) for phase in phases]) for name in ("start", "offset", "place"))
+    return Together(
+        frame,
+        tuple(len(phase.start) for phase in phases),
+        tuple(depths),
+        np.concatenate([phase.taps for phase in phases]),
+        np.array(tops, np.uint64).reshape(-1, 2),
+        *joined,
+    )
+
+
+def _backward(n: int, g: Geometry, c: int, m: int, groups: int) -> Backward:
+    """Row h of dx meets tap r where h = p stride + r dilation - padding has a solution p, that is, where the stride divides
     h + padding - r dilation. For h = a + t stride this depends on the phase a alone, and p = t + shift with
     shift = (a + padding - r dilation) / stride. So every phase is a convolution of dy with stride 1 and its own part of the
     taps: no work on zeros between the pixels of dy.
@@ -87,17 +123,14 @@ def backward(n: int, g: Geometry, c: int, m: int, groups: int = 1) -> Backward:
     frame = _frame(vertical, g.output[0]), _frame(horizontal, g.output[1])
     padded = g.output[0] + sum(frame[0]), g.output[1] + sum(frame[1])
     phases = []
-    at = np.arange(g.kernel[0] * g.kernel[1] * c // groups * m).reshape(*g.kernel, c // groups, m)  # where w has what
     for a, (count_h, shifts_h) in enumerate(vertical):
         for b, (count_w, shifts_w) in enumerate(horizontal):
             count = count_h, count_w
             start = pixels(n, padded, m, count)
             offset = taps(_from(frame[0], shifts_h), _from(frame[1], shifts_w), padded[1], m, groups)
             place = pixels(n, g.image, c, count, first=(a, b), step=g.stride)
-            met = at[np.ix_(list(shifts_h), list(shifts_w))] if offset.size else at[:0, :0]  # (rows, columns, C / groups, M)
-            taps_met = [r * g.kernel[1] + s for r in shifts_h for s in shifts_w]
-            apart = met.reshape(*met.shape[:3], groups, m // groups).transpose(0, 1, 4, 3, 2)
-            phases.append(Phase(np.array(taps_met, np.uint64), apart.reshape(-1, c), start, offset, place))
+            met = np.array([r * g.kernel[1] + s for r in shifts_h for s in shifts_w], np.uint64)
+            phases.append(Phase(met, start, offset, place))
     return Backward(frame, tuple(phases))
 
 

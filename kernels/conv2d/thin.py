@@ -1,9 +1,9 @@
-"""The kernels of `direct.py` where the result has one to four channels: the last layer of a decoder, a critic's score.
+"""The kernels of `direct.py` where the result has one to four channels: the last convolution of a U-Net, an energy's maps.
 
     y[t, m]  = sum over e of x[start[t] + offset[e]] w[e, m]            M <= FEW
     dw[e, m] = sum over t of x[start[t] + offset[e]] dy[t, m]           M <= FEW
 
-The tiles of `direct.py` hold COLUMNS channels of the result, and with one channel all but one of them would be thrown away.
+The tiles of `tiles.py` hold COLUMNS channels of the result, and with one channel all but one of them would be thrown away.
 Here the vectors lie along the input's channels instead: LANES neighbours of x are loaded at once and multiplied by LANES
 weights (forward) or by one number of dy (weight gradient), and only at the end of the first sum are the lanes added up. That
 needs runs of LANES numbers that are neighbours in x: its channels must be a multiple of LANES.

@@ -13,7 +13,7 @@ from minigen.backend import Array
 from .. import arguments
 from ..dispatch import Ladder
 
-LADDER = Ladder(__name__, numba="one_pass", numba_from=1 << 13)  # work: elements
+LADDER = Ladder(__name__, numba="one_pass", numba_from=1 << 9)  # work: elements
 
 
 def finish(y: Array, b: Array | None, *, leak: float = 1.0) -> None:
@@ -43,7 +43,8 @@ def back(dy: Array, y: Array | None, *, leak: float = 1.0, sums: bool = True) ->
         arguments.same_kind("epilogue.back", dy=dy, y=y)
     elif not sums:
         return dy, None
-    found: tuple[Array, Array | None] = LADDER.choose(dy.size, dy).back(dy, y, leak=leak, sums=sums)
+    rung = LADDER.choose(dy.size, dy) if y is None or leak == 1.0 else LADDER.choose(dy.size, dy, y)
+    found: tuple[Array, Array | None] = rung.back(dy, y, leak=leak, sums=sums)
     return found
 
 

@@ -20,7 +20,7 @@ from numba import prange
 from minigen.backend import Array, empty, empty_like, zeros
 
 from ..arguments import contiguous
-from ..jit import compiled, compiled_for_one
+from ..jit import CompiledTwice, compiled_for_one
 
 CHUNK, ROWS = 4096, 512  # numbers and rows of a chunk at most
 
@@ -28,7 +28,7 @@ CHUNK, ROWS = 4096, 512  # numbers and rows of a chunk at most
 def finish(y: Array, b: Array | None, *, leak: float = 1.0) -> None:
     """y = f(y + b), in place."""
     b = zeros(y.shape[1], y.dtype) if b is None else contiguous(b)
-    finished(y, b, rows_of(y.shape[1]), y.dtype.type(leak))
+    finished.of(y.size)(y, b, rows_of(y.shape[1]), y.dtype.type(leak))
 
 
 def back(dy: Array, y: Array | None, *, leak: float = 1.0, sums: bool = True) -> tuple[Array, Array | None]:
@@ -38,14 +38,14 @@ def back(dy: Array, y: Array | None, *, leak: float = 1.0, sums: bool = True) ->
     parts = empty((-(-dy.shape[0] // rows), dy.shape[1]), dy.dtype)
     if y is None or leak == 1.0:
         du = dy
-        summed(dy, parts, rows)
+        summed.of(dy.size)(dy, parts, rows)
     else:
         du = empty_like(dy)
-        bent(dy, contiguous(y), du, parts, rows, dy.dtype.type(leak))
+        bent.of(dy.size)(dy, contiguous(y), du, parts, rows, dy.dtype.type(leak))
     if not sums:
         return du, None
     db = empty(dy.shape[1], dy.dtype)
-    add_up(parts, zeros(dy.shape[1], np.float64), db)
+    add_up(parts, empty(dy.shape[1], np.float64), db)
     return du, db
 
 
@@ -54,7 +54,7 @@ def rows_of(columns: int) -> int:
     return max(1, min(ROWS, CHUNK // columns))
 
 
-@compiled
+@CompiledTwice
 def finished(y: Array, b: Array, rows: int, leak: Any) -> None:
     """y = f(y + b)."""
     height, columns, step = np.uint64(y.shape[0]), np.uint64(y.shape[1]), np.uint64(rows)
@@ -65,7 +65,7 @@ def finished(y: Array, b: Array, rows: int, leak: Any) -> None:
                 y[i, m] = u if u > 0 else leak * u
 
 
-@compiled
+@CompiledTwice
 def summed(dy: Array, parts: Array, rows: int) -> None:
     """Every chunk's sum of dy."""
     height, columns, step = np.uint64(dy.shape[0]), np.uint64(dy.shape[1]), np.uint64(rows)
@@ -78,7 +78,7 @@ def summed(dy: Array, parts: Array, rows: int) -> None:
                 parts[chunk, m] += dy[i, m]
 
 
-@compiled
+@CompiledTwice
 def bent(dy: Array, y: Array, du: Array, parts: Array, rows: int, leak: Any) -> None:
     """du, and every chunk's sum of it."""
     height, columns, step = np.uint64(dy.shape[0]), np.uint64(dy.shape[1]), np.uint64(rows)
@@ -95,8 +95,10 @@ def bent(dy: Array, y: Array, du: Array, parts: Array, rows: int, leak: Any) -> 
 
 @compiled_for_one
 def add_up(parts: Array, total: Array, db: Array) -> None:
-    """db = the sum of the parts, through total, which is 0. NumPy would first make float64 of them all."""
+    """db = the sum of the parts, through total in float64. NumPy would first make float64 of them all."""
     chunks, columns = np.uint64(parts.shape[0]), np.uint64(parts.shape[1])
+    for m in range(columns):
+        total[m] = 0
     for chunk in range(chunks):
         for m in range(columns):
             total[m] += parts[chunk, m]

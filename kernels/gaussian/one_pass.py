@@ -28,7 +28,7 @@ from numba.extending import overload
 from minigen.backend import Array, empty, empty_like
 
 from ..arguments import contiguous
-from ..jit import compiled
+from ..jit import CompiledTwice
 from ..vector_math import exactly, exp
 from .definition import LOG_2PI
 
@@ -53,7 +53,7 @@ def _run(kernel: Any, *values: Array) -> tuple[float, Array, Array]:
     mean = values[0]
     dmean, dlogvar, sums = empty_like(mean), empty_like(mean), empty(-(-mean.size // CHUNK), np.float64)
     flat = (contiguous(v).reshape(-1) for v in values)
-    kernel(*flat, dmean.reshape(-1), dlogvar.reshape(-1), sums, mean.dtype.type(1 / len(mean)))
+    kernel.of(mean.size)(*flat, dmean.reshape(-1), dlogvar.reshape(-1), sums, mean.dtype.type(1 / len(mean)))
     return float(np.sum(sums)), dmean, dlogvar
 
 
@@ -74,7 +74,7 @@ def _expm1(x: Any) -> Any:
     return (lambda x: expm1_float32(x)) if x == types.float32 else (lambda x: math.expm1(x))
 
 
-@compiled
+@CompiledTwice
 def likelihoods(mean: Array, logvar: Array, x: Array, dmean: Array, dlogvar: Array, sums: Array, share: Any) -> None:
     """Fills dmean and dlogvar (n,), and sums (ceil(n / CHUNK),) with those of l + e^2 p."""
     n, one, half = mean.shape[0], mean.dtype.type(1), mean.dtype.type(0.5)
@@ -93,7 +93,7 @@ def likelihoods(mean: Array, logvar: Array, x: Array, dmean: Array, dlogvar: Arr
         sums[chunk] = total
 
 
-@compiled
+@CompiledTwice
 def divergences(mean: Array, logvar: Array, dmean: Array, dlogvar: Array, sums: Array, share: Any) -> None:
     """The same for the divergence, with sums of mean^2 + e^l - 1 - l."""
     n, half = mean.shape[0], mean.dtype.type(0.5)

@@ -41,7 +41,7 @@ def weight_gradient(x: Array, dy: Array, taps: Taps, *, out: Array | None = None
     (N, H, W, C), M = x.shape, dy.shape[3]
     dw = output(out, (len(taps), C, M), x.dtype, like=x)
     start, offset, _ = table(N, (H, W), taps, C, M)
-    direct.add_up(direct.outer_product(around(x, taps).reshape(-1), dy, start, offset, C), dw, accumulate)
+    direct.outer_product(around(x, taps).reshape(-1), dy, dw.reshape(-1, M), start, offset, C, accumulate)
     return dw
 
 

@@ -28,7 +28,7 @@ from numba import prange
 from minigen.backend import Array, empty, empty_like
 
 from ..arguments import contiguous
-from ..jit import compiled
+from ..jit import CompiledTwice, compiled_for_one
 from ..vector_math import sigmoid
 
 CHUNK = 4096  # numbers of a chunk, 16 KiB in float32
@@ -42,14 +42,10 @@ def moments(x: Array) -> tuple[Array, Array]:
     rows = rows_of(C)
     chunks = -(-R // rows)
     means, squares = (empty((B, chunks, C), x.dtype) for _ in range(2))
-    chunk_moments(x, means, squares, rows)
-    count = np.full(chunks, rows, np.float64)
-    count[-1] = R - rows * (chunks - 1)
-    count = count[:, None]  # (K, 1)
-    mean = (count * means).sum(1) / R  # (B, C) in float64
-    apart = means - mean[:, None]
-    var = (squares + count * apart * apart).sum(1) / R
-    return mean.astype(x.dtype), var.astype(x.dtype)
+    chunk_moments.of(x.size)(x, means, squares, rows)
+    mean, var = (empty((B, C), x.dtype) for _ in range(2))
+    join(means, squares, rows, R, empty((2, C), np.float64), mean, var)
+    return mean, var
 
 
 def scale(
@@ -57,7 +53,8 @@ def scale(
 ) -> tuple[Array, Array]:
     """xhat and y."""
     xhat, y = empty_like(x), empty_like(x)
-    SCALE[kind](contiguous(x), *map(contiguous, (mean, r, gain, b)), xhat, y, rows_of(x.shape[2]), x.dtype.type(leak))
+    small = map(contiguous, (mean, r, gain, b))
+    SCALE[kind].of(x.size)(contiguous(x), *small, xhat, y, rows_of(x.shape[2]), x.dtype.type(leak))
     return xhat, y
 
 
@@ -66,8 +63,9 @@ def sums(dy: Array, xhat: Array, gain: Array, b: Array, *, kind: str = "leaky", 
     B, R, C = dy.shape
     rows = rows_of(C)
     parts = empty((2, B, -(-R // rows), C), dy.dtype)
-    SUMS[kind](contiguous(dy), contiguous(xhat), contiguous(gain), contiguous(b), parts, rows, dy.dtype.type(leak))
-    level, tilt = parts.sum(2, dtype=np.float64).astype(dy.dtype)
+    SUMS[kind].of(dy.size)(contiguous(dy), contiguous(xhat), contiguous(gain), contiguous(b), parts, rows, dy.dtype.type(leak))
+    level, tilt = summed = empty((2, B, C), dy.dtype)
+    add_up(parts.reshape(2 * B, -1, C), empty(C, np.float64), summed.reshape(2 * B, C))
     return level, tilt
 
 
@@ -86,7 +84,7 @@ def gradient(
     """dx."""
     dx = empty_like(dy)
     small = map(contiguous, (gain, b, straight, level, tilt))
-    GRADIENT[kind](contiguous(dy), contiguous(xhat), *small, dx, rows_of(dy.shape[2]), dy.dtype.type(leak))
+    GRADIENT[kind].of(dy.size)(contiguous(dy), contiguous(xhat), *small, dx, rows_of(dy.shape[2]), dy.dtype.type(leak))
     return dx
 
 
@@ -95,7 +93,7 @@ def rows_of(channels: int) -> int:
     return max(1, min(ROWS, CHUNK // channels))
 
 
-@compiled
+@CompiledTwice
 def chunk_moments(x: Array, means: Array, squares: Array, rows: int) -> None:
     """Every chunk's mean and sum of squares about it, (B, K, C) each."""
     chunks, channels, height = np.uint64(means.shape[1]), np.uint64(x.shape[2]), np.uint64(x.shape[1])
@@ -118,10 +116,50 @@ def chunk_moments(x: Array, means: Array, squares: Array, rows: int) -> None:
                 squares[n, k, c] += off * off
 
 
+@compiled_for_one
+def join(means: Array, squares: Array, rows: int, height: int, sums: Any, mean: Array, var: Array) -> None:
+    """mean and var (B, C) of all chunks, of `rows` rows each but for the last, through sums (2, C) in float64."""
+    chunks, channels = np.uint64(means.shape[1]), np.uint64(means.shape[2])
+    step, R = np.uint64(rows), np.uint64(height)
+    total, spread, share = sums[0], sums[1], 1 / np.float64(height)
+    for n in range(np.uint64(means.shape[0])):
+        for c in range(channels):
+            total[c] = 0
+            spread[c] = 0
+        for k in range(chunks):
+            count = np.float64(min(step, R - k * step))
+            for c in range(channels):
+                total[c] += count * means[n, k, c]
+        for c in range(channels):
+            total[c] *= share
+            mean[n, c] = total[c]
+        for k in range(chunks):
+            count = np.float64(min(step, R - k * step))
+            for c in range(channels):
+                apart = means[n, k, c] - total[c]
+                spread[c] += squares[n, k, c] + count * apart * apart
+        for c in range(channels):
+            var[n, c] = spread[c] * share
+
+
+@compiled_for_one
+def add_up(parts: Array, total: Any, summed: Array) -> None:
+    """summed (B, C) = the sum of the chunks' parts (B, K, C), through total (C,) in float64."""
+    chunks, channels = np.uint64(parts.shape[1]), np.uint64(parts.shape[2])
+    for n in range(np.uint64(parts.shape[0])):
+        for c in range(channels):
+            total[c] = 0
+        for k in range(chunks):
+            for c in range(channels):
+                total[c] += parts[n, k, c]
+        for c in range(channels):
+            summed[n, c] = total[c]
+
+
 def scale_kernel(SILU: bool) -> Any:
     """The kernel for one of the two activations, which the compiler must know."""
 
-    @compiled
+    @CompiledTwice
     def scaled(x: Array, mean: Array, r: Array, gain: Array, b: Array, xhat: Array, y: Array, rows: int, leak: Any) -> None:
         """xhat and y."""
         height, channels = np.uint64(x.shape[1]), np.uint64(x.shape[2])
@@ -144,7 +182,7 @@ def scale_kernel(SILU: bool) -> Any:
 def sums_kernel(SILU: bool) -> Any:
     """The same for the sums."""
 
-    @compiled
+    @CompiledTwice
     def summed(dy: Array, xhat: Array, gain: Array, b: Array, parts: Array, rows: int, leak: Any) -> None:
         """Every chunk's sum of du and of du xhat: (2, B, K, C)."""
         height, channels, chunks = np.uint64(dy.shape[1]), np.uint64(dy.shape[2]), np.uint64(parts.shape[2])
@@ -172,7 +210,7 @@ def sums_kernel(SILU: bool) -> Any:
 def gradient_kernel(SILU: bool) -> Any:
     """The same for the gradient."""
 
-    @compiled
+    @CompiledTwice
     def projected(
         dy: Array,
         xhat: Array,

@@ -7,7 +7,7 @@ from minigen.backend import Array
 from .. import arguments
 from ..dispatch import Ladder
 
-LADDER = Ladder(__name__, numba="one_pass", numba_from=1 << 13)  # work: samples, N K L
+LADDER = Ladder(__name__, numba="one_pass", numba_from=1 << 9)  # work: samples, N K L
 
 
 def sample(mu: Array, logvar: Array, eps: Array) -> Array:

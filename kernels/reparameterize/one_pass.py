@@ -19,32 +19,32 @@ from numba import prange
 from minigen.backend import Array, empty, empty_like
 
 from ..arguments import contiguous
-from ..jit import compiled
+from ..jit import CompiledTwice
 from ..vector_math import exp
 
 
 def sample(mu: Array, logvar: Array, eps: Array) -> Array:
     """-> z (N, K, L)."""
     z = empty_like(eps)
-    deviate(contiguous(mu), contiguous(logvar), contiguous(eps), z)
+    deviate.of(eps.size)(contiguous(mu), contiguous(logvar), contiguous(eps), z)
     return z
 
 
 def gradient(dz: Array, logvar: Array, eps: Array) -> tuple[Array, Array]:
     """-> dmu (N, L), dlogvar (N, L)."""
     dmu, dlogvar = empty_like(logvar), empty_like(logvar)
-    gather(contiguous(dz), contiguous(logvar), contiguous(eps), dmu, dlogvar)
+    gather.of(eps.size)(contiguous(dz), contiguous(logvar), contiguous(eps), dmu, dlogvar)
     return dmu, dlogvar
 
 
 def log_ratio(logvar: Array, eps: Array, z: Array) -> Array:
     """-> (N, K)."""
     ratio = empty(eps.shape[:2], eps.dtype, like=eps)
-    weigh(contiguous(logvar), contiguous(eps), contiguous(z), ratio)
+    weigh.of(eps.size)(contiguous(logvar), contiguous(eps), contiguous(z), ratio)
     return ratio
 
 
-@compiled
+@CompiledTwice
 def deviate(mu: Array, logvar: Array, eps: Array, z: Array) -> None:
     """Fills z."""
     K, half = eps.shape[1], mu.dtype.type(0.5)
@@ -59,7 +59,7 @@ def deviate(mu: Array, logvar: Array, eps: Array, z: Array) -> None:
             sigma[l] = mu[n, l] + sigma[l] * eps[n, K - 1, l]
 
 
-@compiled
+@CompiledTwice
 def gather(dz: Array, logvar: Array, eps: Array, dmu: Array, dlogvar: Array) -> None:
     """Fills dmu and dlogvar."""
     half, zero = logvar.dtype.type(0.5), logvar.dtype.type(0)
@@ -74,7 +74,7 @@ def gather(dz: Array, logvar: Array, eps: Array, dmu: Array, dlogvar: Array) -> 
             turned[l] *= half * exp(half * logvar[n, l])
 
 
-@compiled
+@CompiledTwice
 def weigh(logvar: Array, eps: Array, z: Array, ratio: Array) -> None:
     """Fills the ratio."""
     for n in prange(eps.shape[0]):

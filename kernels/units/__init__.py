@@ -9,7 +9,7 @@ from minigen.backend import Array
 from .. import arguments
 from ..dispatch import Ladder
 
-LADDER = Ladder(__name__, numba="one_pass", numba_from=1 << 12)  # work: units of all rows
+LADDER = Ladder(__name__, numba="one_pass", numba_from=1 << 9)  # work: units of all rows
 
 
 def probabilities(a: Array, bias: Array) -> Array:

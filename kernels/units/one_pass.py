@@ -18,25 +18,25 @@ from numba import prange
 from minigen.backend import Array, empty, empty_like
 
 from ..arguments import contiguous
-from ..jit import compiled
+from ..jit import CompiledTwice
 from ..vector_math import exp, log1p, sigmoid
 
 
 def probabilities(a: Array, bias: Array) -> Array:
     """-> p (N, U)."""
     p = empty_like(a)
-    switch(contiguous(a), contiguous(bias), p)
+    switch.of(a.size)(contiguous(a), contiguous(bias), p)
     return p
 
 
 def summed_out(a: Array, bias: Array) -> tuple[Array, Array]:
     """-> p (N, U), the sums (N,)."""
     p, sums = empty_like(a), empty(a.shape[:1], a.dtype, like=a)
-    sum_out(contiguous(a), contiguous(bias), p, sums)
+    sum_out.of(a.size)(contiguous(a), contiguous(bias), p, sums)
     return p, sums
 
 
-@compiled
+@CompiledTwice
 def switch(a: Array, bias: Array, p: Array) -> None:
     """Fills p."""
     for n in prange(a.shape[0]):
@@ -45,7 +45,7 @@ def switch(a: Array, bias: Array, p: Array) -> None:
             on[j] = sigmoid(told[j] + bias[j])
 
 
-@compiled
+@CompiledTwice
 def sum_out(a: Array, bias: Array, p: Array, sums: Array) -> None:
     """Fills p and the sums."""
     zero, one = a.dtype.type(0), a.dtype.type(1)

@@ -61,7 +61,8 @@ class Contrast(Objective):
         for name, x, sign in (("data", data, 1), ("samples", noise.samples, -1)):
             F, cache = forward(f"energy:{name}", x)
             terms[name] = sign * F.mean()
-            size = size + alpha * (F * F).mean()
+            if alpha:
+                size = size + alpha * (F * F).mean()
             if backward:
                 dF = (scale / len(F)) * (sign + 2 * alpha * F)
                 model.energy.backward(dF.astype(F.dtype, copy=False), cache, need_dx=False)

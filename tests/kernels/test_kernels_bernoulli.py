@@ -18,7 +18,7 @@ def pixels(key, shape, dtype=np.float32, spread=6.0):
     return (spread * key.at("z").normal(shape, np.float64)).astype(dtype), key.at("x").uniform(shape, np.float64).astype(dtype)
 
 
-@given(n=st.sampled_from((1, 2, 15, 17, 4095, 4096, 4097, 9001)), wide=st.booleans(), seed=st.integers(0, 99))
+@given(n=st.sampled_from((1, 2, 15, 17, 4095, 4096, 4097, 9001, 20_001)), wide=st.booleans(), seed=st.integers(0, 99))
 @settings(deadline=None, max_examples=30)
 def test_numba_equals_definition(n, wide, seed):
     z, x = pixels(Key(seed), (n,), np.float64 if wide else np.float32)

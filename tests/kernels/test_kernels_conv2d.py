@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import kernel_cases
 import numpy as np
 import pytest
@@ -59,14 +61,21 @@ def all_three(x, w, dy, keywords, of=conv2d):
     )
 
 
-@given(case=st.one_of(convolutions(), grouped_convolutions()), wide=st.booleans(), seed=st.integers(0, 99))
-@settings(deadline=None, max_examples=160)
-def test_numba_equals_definition(case, wide, seed):
+@given(
+    case=st.one_of(convolutions(), grouped_convolutions()),
+    few=st.sampled_from((0, 512)),
+    wide=st.booleans(),
+    seed=st.integers(0, 99),
+)
+@settings(deadline=None, max_examples=200)
+def test_numba_equals_definition(case, few, wide, seed):
+    """With `few` = 0, small images take the way of large ones: weights in panels, the pixels of dw shared out."""
     dtype = np.dtype(np.float64 if wide else np.float32)
     x, w, dy = arrays(Key(seed), *case, dtype)
     with rungs("definition"):
         expected = all_three(x.astype(np.float64), w.astype(np.float64), dy.astype(np.float64), case[2])
-    with backend.workspace(backend.Workspace(poison=True)), rungs("numba"):
+    with pytest.MonkeyPatch.context() as patch, backend.workspace(backend.Workspace(poison=True)), rungs("numba"):
+        patch.setattr(conv2d.LADDER.load("direct"), "FEW_PIXELS", few)
         got = all_three(x, w, dy, case[2])
     for result, reference in zip(got, expected, strict=True):
         assert result.dtype == dtype
@@ -210,6 +219,15 @@ def test_inputs_are_not_changed(mode):
 
 
 @RUNGS
+def test_the_gradient_of_an_image_without_rows(mode):
+    """Padding gives it an output."""
+    keywords = {"padding": (2, 1)}
+    _, w, dy = arrays(Key(20), (1, 0, 5, 3), (3, 3, 3, 4), keywords)
+    with rungs(mode):
+        assert conv2d.input_gradient(dy, w, (1, 0, 5, 3), **keywords).shape == (1, 0, 5, 3)
+
+
+@RUNGS
 def test_empty_batch(mode):
     x, w, dy = arrays(Key(12), (0, 6, 5, 3), (3, 3, 3, 4), {"padding": 1})
     with rungs(mode):
@@ -229,6 +247,34 @@ def test_weight_gradient_is_deterministic(groups):
             with kernels.threads(n):
                 first = conv2d.weight_gradient(x, dy, (3, 3), **keywords).copy()
                 assert np.array_equal(first, conv2d.weight_gradient(x, dy, (3, 3), **keywords))
+
+
+@pytest.mark.parametrize("pixels", [(1,), (57,), (300, 7, 0), (900, 900, 890, 890)])
+@pytest.mark.parametrize(("columns", "threads"), [(1, 1), (32, 2), (100, 2), (100, 16)])
+def test_every_tile_of_a_product_belongs_to_one_task(pixels, columns, threads):
+    tiles = importlib.import_module("minigen.kernels.conv2d.tiles")
+    depths, width = tuple(3 * i + 2 for i in range(len(pixels))), 32
+    panels = -(-columns // width)
+    made = np.zeros((sum(pixels), panels), int)
+    phase = np.repeat(np.arange(len(pixels)), pixels)
+    for first, end, offset, depth, begin, apart, left, right in tiles.tasks(pixels, depths, columns, width, threads).astype(
+        int
+    ):
+        made[first:end, left:right] += 1
+        (own,) = set(phase[first:end])  # a task stays within one product
+        before = sum(depths[:own])
+        assert (offset, depth, begin, apart) == (before, depths[own], before * panels * width, depths[own] * width)
+    assert (made == 1).all()
+
+
+def test_images_are_folded_one_by_one():
+    """Towards one channel, and so many numbers that threads share the images out."""
+    keywords = {"stride": 2, "padding": 1}
+    _, w, dy = arrays(Key(19), (7, 28, 28, 1), (4, 4, 1, 32), keywords)
+    with rungs("numba"):
+        dx = conv2d.input_gradient(dy, w, (7, 28, 28, 1), **keywords)
+        for n in range(7):
+            assert np.array_equal(dx[n : n + 1], conv2d.input_gradient(dy[n : n + 1], w, (1, 28, 28, 1), **keywords))
 
 
 @RUNGS

@@ -34,7 +34,7 @@ def both(function, *arrays, **options):
 
 
 @pytest.mark.parametrize("kind", activation.KINDS)
-@given(n=SIZES, leak=LEAKS, dtype=TYPES, seed=st.integers(0, 99))
+@given(n=st.one_of(SIZES, st.just(6001)), leak=LEAKS, dtype=TYPES, seed=st.integers(0, 99))
 @settings(deadline=None, max_examples=20)
 def test_activations(kind, n, leak, dtype, seed):
     key = Key(seed)
@@ -91,6 +91,31 @@ def test_what_follows_a_product(r, m, leak, bias, dtype, seed):
     kernel_cases.check_close(du, true_du, tolerance)
     kernel_cases.check_close(db, true_db, tolerance, scale=np.abs(true_du).sum(0))
     assert epilogue.back(dy, y, leak=leak, sums=False)[1] is None
+
+
+def test_real_beside_complex_is_for_the_definition():
+    """The complex step of a parameter, at a size at which all real numbers go to a kernel."""
+    x, v, g = np.ones((1, 32, 32), np.float32), np.ones((1, 32), np.float32), np.ones(32, np.float32)
+    far = g.astype(np.complex64)
+    for made in (
+        *normalise.scale(x, v, v, g, far)[1:],
+        *normalise.sums(x, x, g, far),
+        normalise.gradient(x, x, far, g, v, v, v),
+        epilogue.back(x[0], x[0].astype(np.complex64), leak=0.1)[0],
+    ):
+        assert np.isfinite(made).all()
+
+
+def test_what_stands_beside_normalised_values_must_fit():
+    x, v, g = np.ones((3, 64, 16), np.float32), np.ones((3, 16), np.float32), np.ones(16, np.float32)
+    with pytest.raises(
+        ValueError, match=r"normalise.scale: r \(1, 16\) must be \(3, 16\) beside values of shape \(3, 64, 16\)"
+    ):
+        normalise.scale(x, v, v[:1], g, g)
+    with pytest.raises(ValueError, match=r"normalise.sums: gain \(3, 16\) must be \(16,\)"):
+        normalise.sums(x, x, v, g)
+    with pytest.raises(ValueError, match=r"normalise.gradient: tilt \(16,\) must be \(3, 16\)"):
+        normalise.gradient(x, x, g, g, v, v, g)
 
 
 def test_a_large_mean_does_not_hide_the_variance():

@@ -41,6 +41,27 @@ def test_the_second_process_compiles_nothing(tmp_path):
     assert second.stderr == ""
 
 
+TWICE = """
+import numpy as np
+from minigen.kernels import epilogue, jit, rungs
+few, many = np.ones((2, 3), np.float32), np.ones((jit.SHARED // 2, 3), np.float32)
+with rungs("numba"):
+    for y in (few, many):
+        epilogue.finish(y, np.ones(3, np.float32))
+        assert (y == 2).all()
+print(jit.compilations)
+"""
+
+
+def test_with_and_without_threads_a_kernel_has_two_places_on_disk(tmp_path):
+    first, second = (run(TWICE, tmp_path) for _ in range(2))
+    assert (int(first.stdout), int(second.stdout)) == (2, 0)
+    assert {file.name.partition("-")[0] for file in tmp_path.rglob("*.nbc")} == {
+        "one_pass.finished",
+        "one_pass.finished_for_one",
+    }
+
+
 def test_nothing_compiles_when_every_file_is_loaded(tmp_path):
     """Importing all kernels' files makes them known, and compiles none."""
     result = run("from minigen.kernels import jit; print(jit.known(), jit.compilations)", tmp_path)
@@ -50,8 +71,9 @@ def test_nothing_compiles_when_every_file_is_loaded(tmp_path):
 
 
 def test_every_kernel_is_known():
-    """A kernel is a function under `@compiled`, or one of several that a function makes so."""
-    written = sum(file.read_text().count("@compiled") for file in Path(jit.__file__).parent.glob("*/*.py"))
+    """A kernel is a function under `@compiled`, one of two under `@CompiledTwice`, or one of several that a function makes."""
+    sources = [file.read_text() for file in Path(jit.__file__).parent.glob("*/*.py")]
+    written = sum(source.count("@compiled") + 2 * source.count("@CompiledTwice") for source in sources)
     assert jit.known() >= written > 10
     assert len({kernel.py_func.__module__ for kernel in jit._kernels}) > 5
 

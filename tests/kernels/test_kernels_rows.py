@@ -13,7 +13,7 @@ from minigen.random import Key
 
 RUNGS = pytest.mark.parametrize("mode", ["definition", "numba"])
 TYPES = st.sampled_from((np.float32, np.float64))
-SIZES = st.sampled_from((1, 2, 15, 16, 17, 31, 33, 100))
+SIZES = st.sampled_from((1, 2, 15, 16, 17, 31, 33, 100, 200))
 BOUND = {np.float32: 1e-6, np.float64: 1e-14}
 
 
@@ -64,7 +64,7 @@ def test_softmax_by_the_complex_step():
 
 
 @pytest.mark.parametrize("name", ["loss", "divergence"])
-@given(n=st.sampled_from((1, 15, 17, 4095, 4097)), dtype=TYPES, seed=st.integers(0, 99))
+@given(n=st.sampled_from((1, 15, 17, 4095, 4097, 20_001)), dtype=TYPES, seed=st.integers(0, 99))
 @settings(deadline=None, max_examples=15)
 def test_gaussian(name, n, dtype, seed):
     key = Key(seed)
