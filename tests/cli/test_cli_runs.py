@@ -27,7 +27,8 @@ def test_train(minigen, tmp_path):
     for part in ("vae: hidden 8, latents 3", "glyphs: 60 rows to learn from", "3 of 16 rows", "Finished 3 steps", "+-"):
         assert part in out
     assert "nats per image" in out
-    assert err == ""  # no terminal, no progress
+    # No terminal, no progress; a kernel may be compiled for the first time here.
+    assert [line for line in err.splitlines() if "compiling kernels, once" not in line] == []
     assert (tmp_path / "run" / "samples" / "samples-000003.png").exists()
 
 

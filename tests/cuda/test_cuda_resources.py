@@ -35,10 +35,23 @@ def test_the_table_is_todays():
         )
     if compiler.disassembler() is None:
         pytest.skip("the table counts instructions: pip install nvidia-cuda-nvdisasm")
-    found = [resources.line(*row) for name in source.names() for row in compiled(name)]
-    assert not (drifted := list(resources.drift(written[1:], found))), "\n".join(
+    files = {line.split()[0]: [] for line in written[1:]}
+    for line in written[1:]:
+        files[line.split()[0]].append(line)
+    assert sorted(files) == sorted(source.names())
+    drifted = [line for name in files for line in drift_of(name, files[name])]
+    assert not drifted, "\n".join(
         [*drifted, "where that is meant: python -m minigen.kernels.cuda.resources, and read the diff"]
     )
+
+
+def drift_of(name, written):
+    """What differs from these lines of the table, twice: the same compiler, given one text, made 128 registers and once 143."""
+    for compile_all in (compiled, resources.all_compiled):
+        drifted = list(resources.drift(written, [resources.line(*row) for row in compile_all(name)]))
+        if not drifted:
+            break
+    return drifted
 
 
 def test_what_a_table_may_not_hide():
