@@ -199,8 +199,9 @@ climb("im2col", lambda x, w: im2col.forward(x, w, padding=1), flops / (least + p
 #
 # The product reads its first factor number by number. It need not be told where they lie by a matrix: a table of positions
 # does, one entry for each tap and channel, beside the position at which a pixel's patch begins. So the patches are never
-# written, and the tile, the order of its loops and its speed remain those of the product. That is `kernels/conv2d/direct.py`;
-# the input gradient is the same kernel with other tables. *Prediction.* The peak, less the few bytes of x, w and y.
+# written, and the tile, the order of its loops and its speed remain those of the product. That is `kernels/conv2d/direct.py`,
+# with its loops in `tiles.py`; the input gradient is the same kernel with other tables. *Prediction.* The peak, less the few
+# bytes of x, w and y.
 
 # %%
 climb("direct", lambda x, w: direct.forward(x, w, padding=1), flops / least, flops / peak + least / bandwidth)
