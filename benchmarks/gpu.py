@@ -5,25 +5,42 @@
 Correctness first. Every kernel of the table at every size against float64 on the CPU, by norm; every training step against
 the CPU's, and its bits from run to run (`gpu_steps.py`); every model's gradients proved on CuPy arrays, in float64. What is
 wrong is not timed. Then time, both sides in turn in one run, warm, the median of several; the same precision on both sides,
-and named.
-Random data, ragged sizes too. One table last: what could not be measured (no GPU, no PyTorch, no time left) stands in it as
-unmeasured, with the reason. Ends with 1 where nothing could be measured or anything is wrong.
+and named. Random data, ragged sizes too.
+
+One table last, and under it what is asked of it (`targets`), met or missed: what could not be measured (no GPU, no PyTorch,
+no time left) stands there as unmeasured, with the reason. Ends with 1 where nothing could be measured or anything is wrong.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from benchmarks import gpu_steps
-from benchmarks.gpu_cases import BOUNDS, Case, Device, Row, image_cases, matrix_cases, memory_cases, rung_cases, timed
+from benchmarks.gpu_cases import (
+    BOUNDS,
+    NETWORKS,
+    SIZES,
+    Case,
+    Device,
+    Row,
+    image_cases,
+    image_title,
+    matrix_cases,
+    memory_cases,
+    rung_cases,
+    timed,
+)
 from benchmarks.ours import CONFIGS
 from minigen import backend, models
 from minigen.check import ProofError, check_model
@@ -112,9 +129,58 @@ def table(work: Iterable[Job], device: Device | None, minutes: float, reason: st
             continue
         try:
             rows += job.run(device)
+        except ModuleNotFoundError as missing:
+            rows += [noted(row, f"unmeasured: it needs {missing.name}, which is not installed") for row in job.rows]
         except Exception as error:  # one case must not cost the table
             rows += [noted(row, f"WRONG: {type(error).__name__}: {error}") for row in job.rows]
     return rows
+
+
+@dataclass
+class Target:
+    """Something that is asked for: of which rows, how they are joined, and at least which share of the peer's speed."""
+
+    what: str
+    of: Callable[[Row], bool]
+    joined: Callable[[list[float]], float]
+    least: float
+
+    def line(self, rows: list[Row]) -> str:
+        """Met, missed, or unmeasured where one of the rows is."""
+        found = [row.of_peer for row in rows if self.of(row)]
+        known = [share for share in found if share is not None]
+        if not found or len(known) < len(found):
+            return f"{self.what}: unmeasured, {len(known)} of {len(found)} rows; wanted {self.least:.0%}"
+        share = self.joined(known)
+        verdict = "met" if share >= self.least else "missed"
+        return f"{self.what}: {share:.0%} of the peer's speed, wanted {self.least:.0%}: {verdict}"
+
+
+def targets() -> Iterator[Target]:
+    """All of them, in order."""
+    side = max(m for m, n, k in SIZES if m == n == k)
+    largest = f"{side} x {side} x {side}"
+    for precision, least in (("float32", 0.85), ("tf32", 0.55), ("bf16", 0.55)):
+        key = "matmul", largest, precision
+        yield Target(", ".join(key), partial(_is, {key}), min, least)
+    networks = [image_title(x, size, outputs, stride) for x, size, outputs, stride, _ in NETWORKS]
+    for name, precision in itertools.product(("forward", "input gradient", "weight gradient"), ("float32", "tf32")):
+        keys = {(f"conv2d {name}", title, precision) for title in networks}
+        what = f"conv2d {name}, {precision}, geometric mean of the networks' shapes"
+        yield Target(what, partial(_is, keys), geometric_mean, 0.7)
+    eager, captured = ({(f"step {name}", sides, "float32") for name in CONFIGS} for sides in gpu_steps.SIDES[1:])
+    yield Target("a captured step beside PyTorch's eager one, the slowest", partial(_is, eager), min, 2)
+    yield Target("a captured step beside PyTorch's captured one, geometric mean", partial(_is, captured), geometric_mean, 1)
+    yield Target("the same, the slowest", partial(_is, captured), min, 1 / 1.3)
+
+
+def _is(keys: set[tuple[str, str, str]], row: Row) -> bool:
+    return (row.operation, row.shape, row.precision) in keys
+
+
+def geometric_mean(shares: list[float]) -> float:
+    """Of numbers above 0."""
+    return math.exp(sum(map(math.log, shares)) / len(shares))
 
 
 def noted(row: Row, note: str) -> Row:
@@ -167,7 +233,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.json:
         print("\n".join(json.dumps({**asdict(row), "of_peer": row.of_peer}) for row in rows))
     else:
-        print(shown(rows))
+        print(shown(rows), *(target.line(rows) for target in targets()), sep="\n")
     return int(device is None or any(row.note.startswith("WRONG") for row in rows))
 
 

@@ -18,11 +18,28 @@ from minigen.random import Key
 BOUNDS = {"float32": 3e-6, "tf32": 1e-3, "bf16": 6e-3}  # of the error's norm, for sums of up to 8192 products
 SIZES = ((256, 256, 256), (1024, 1024, 1024), (4096, 4096, 4096), (1000, 333, 777), (4095, 1023, 2049))
 Images = tuple[tuple[tuple[int, int, int, int], int, int, int, int], ...]
-IMAGES: Images = (  # x, side of the kernel, channels out, stride, padding
+NETWORKS: Images = (  # x, side of the kernel, channels out, stride, padding: the DCGAN's and the U-Net's
+    ((64, 28, 28, 1), 4, 64, 2, 1),
+    ((64, 14, 14, 64), 4, 128, 2, 1),
+    ((32, 28, 28, 1), 3, 32, 1, 1),
+    ((32, 28, 28, 32), 3, 32, 1, 1),
+    ((32, 28, 28, 32), 3, 32, 2, 1),
+    ((32, 14, 14, 32), 3, 64, 1, 1),
+    ((32, 14, 14, 64), 3, 64, 1, 1),
+    ((32, 14, 14, 64), 3, 64, 2, 1),
+    ((32, 7, 7, 64), 3, 64, 1, 1),
+    ((32, 7, 7, 128), 3, 64, 1, 1),
+    ((32, 14, 14, 128), 3, 64, 1, 1),
+    ((32, 28, 28, 96), 3, 32, 1, 1),
+    ((32, 28, 28, 96), 1, 32, 1, 0),
+    ((32, 28, 28, 32), 3, 1, 1, 1),
+)
+IMAGES: Images = (
+    *NETWORKS,
+    ((5, 13, 11, 17), 3, 23, 1, 1),  # ragged
     ((64, 28, 28, 64), 3, 64, 1, 1),
     ((64, 14, 14, 128), 4, 256, 2, 1),
     ((128, 16, 16, 128), 3, 128, 1, 1),
-    ((64, 28, 28, 1), 4, 64, 2, 1),
 )
 
 
@@ -118,8 +135,12 @@ def image_cases(images: Images = IMAGES) -> Iterator[Case]:
             def peer(torch: Any, arrays: Any, of: Any = (name, shape, size, where)) -> Callable[[], Any]:
                 return _torch_conv(torch, arrays, *of)
 
-            title = f"{' x '.join(map(str, shape))}, {outputs} by {size} x {size}, stride {stride}"
-            yield Case(f"conv2d {name}", title, precision, arrays, call, call, peer)
+            yield Case(f"conv2d {name}", image_title(shape, size, outputs, stride), precision, arrays, call, call, peer)
+
+
+def image_title(shape: tuple[int, ...], size: int, outputs: int, stride: int) -> str:
+    """A convolution's sizes, as its row has them."""
+    return f"{' x '.join(map(str, shape))}, {outputs} by {size} x {size}, stride {stride}"
 
 
 def _torch_conv(torch: Any, arrays: Any, name: str, shape: Any, size: int, where: Any) -> Callable[[], Any]:

@@ -19,6 +19,7 @@ A library that is loaded after that moment with a BLAS of its own has its own po
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -37,7 +38,9 @@ def open_pool() -> None:
             os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
             os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
         import numba
-        import scipy.linalg  # noqa: F401  Numba loads it a moment later, and with it a second BLAS: better now than unlimited
+
+        with suppress(ImportError):  # Numba loads it a moment later, and with it a second BLAS: better now than unlimited
+            import scipy.linalg  # noqa: F401
 
         _numba = numba
         close_other_pools()
@@ -48,8 +51,12 @@ def open_pool() -> None:
 
 def close_other_pools() -> None:
     """Limits every BLAS that is loaded by now to one thread."""
-    from threadpoolctl import threadpool_limits
-
+    try:
+        from threadpoolctl import threadpool_limits
+    except (
+        ImportError
+    ):  # installed without its dependencies, for a GPU: kernels still compute, some of them beside a BLAS's threads
+        return
     _limits[:] = [threadpool_limits(1, user_api="blas")]
 
 

@@ -11,11 +11,12 @@ V rows, W width; "..." any number of leading axes, the places n.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
-from ..backend import Array, Shape, device_of, zeros
+from ..backend import Array, Shape, device_of, resident, zeros
 from ..kernels.matmul import matmul
 from ..random import Key
 from .finish import rows
@@ -148,13 +149,26 @@ class Unembedding(Layer):
 
 
 def add_rows(ids: Array, dy: Array, shape: Shape, *, out: Array | None = None, accumulate: bool = False) -> Array:
-    """out[ids[n]] += dy[n], where an id that occurs twice counts twice: (V, W), from zeros unless `accumulate`."""
+    """out[ids[n]] += dy[n], where an id that occurs twice counts twice: (V, W), from zeros unless `accumulate`.
+
+    On a GPU it is a product, with a matrix that is 1 where place n has row v: adding at an index is left to atomic operations
+    there, whose order, and so the last bits of a sum, differ from run to run.
+    """
+    if device_of(dy) != "cpu":
+        chosen = (ids.reshape(-1, 1) == resident(_numbers(shape[0]), ids)).astype(dy.dtype)  # (n, V)
+        return matmul(chosen, rows(dy), transpose_a=True, out=out, accumulate=accumulate)
     if out is None:
         out = zeros(shape, dy.dtype, like=dy)
     elif not accumulate:
         out[...] = 0
     np.add.at(out, ids.reshape(-1), rows(dy))
     return out
+
+
+@cache
+def _numbers(n: int) -> Array:
+    """0 .. n - 1."""
+    return np.arange(n)
 
 
 def _scores(x: Array, E: Array) -> Array:

@@ -67,6 +67,30 @@ def test_a_case_that_fails_does_not_cost_the_table(device):
     assert rows[1].ours_ms > 0
 
 
+def test_what_is_not_installed_is_unmeasured(device):
+    def needs(a, b):
+        raise ModuleNotFoundError("No module named 'numba'", name="numba")
+
+    case = next(gpu_cases.matrix_cases(((2, 2, 2),)))
+    case.ours = needs
+    (row,) = gpu.table([gpu.of_case(case)], device, 5)
+    assert row.note == "unmeasured: it needs numba, which is not installed"
+
+
+def test_targets_are_met_missed_or_unmeasured():
+    """Every target has rows in the table; of rows that take half the peer's time all are met, at twice that none, and one that
+    is empty leaves its own open."""
+    rows = [row for job in gpu.jobs() for row in job.rows]
+    assert all(any(map(target.of, rows)) for target in gpu.targets())
+    for ours_ms, verdict in ((0.5, "met"), (2, "missed")):
+        timed = [replace(row, ours_ms=ours_ms, peer_ms=1.0) for row in rows]
+        assert {target.line(timed).rpartition(" ")[2] for target in gpu.targets()} == {verdict}
+    timed = [replace(row, ours_ms=0.5, peer_ms=None if row.operation == "step gan" else 1.0) for row in rows]
+    lines = [target.line(timed) for target in gpu.targets()]
+    assert sum("unmeasured, 7 of 8 rows" in line for line in lines) == 3
+    assert gpu.geometric_mean([0.5, 2.0]) == pytest.approx(1)
+
+
 def test_no_time_left_is_said(device):
     rows = gpu.table(tiny_jobs(), device, -1)
     assert rows[0].note == "unmeasured: no time left"
