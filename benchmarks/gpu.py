@@ -16,12 +16,12 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
+from statistics import geometric_mean
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,6 @@ import numpy as np
 from benchmarks import gpu_steps
 from benchmarks.gpu_cases import (
     BOUNDS,
-    NETWORKS,
     SIZES,
     Case,
     Device,
@@ -41,6 +40,7 @@ from benchmarks.gpu_cases import (
     rung_cases,
     timed,
 )
+from benchmarks.networks import NETWORKS
 from benchmarks.ours import CONFIGS
 from minigen import backend, models
 from minigen.check import ProofError, check_model
@@ -175,12 +175,8 @@ def targets() -> Iterator[Target]:
 
 
 def _is(keys: set[tuple[str, str, str]], row: Row) -> bool:
+    """Whether the row's operation, shape and precision are among the keys."""
     return (row.operation, row.shape, row.precision) in keys
-
-
-def geometric_mean(shares: list[float]) -> float:
-    """Of numbers above 0."""
-    return math.exp(sum(map(math.log, shares)) / len(shares))
 
 
 def noted(row: Row, note: str) -> Row:

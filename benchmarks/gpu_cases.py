@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.networks import NETWORKS, Images
 from minigen.kernels import activation, adam, conv2d, matmul, normalise, softmax
 from minigen.kernels.attention import cuda as attention
 from minigen.kernels.cuda import tiling
@@ -17,23 +18,6 @@ from minigen.random import Key
 
 BOUNDS = {"float32": 3e-6, "tf32": 1e-3, "bf16": 6e-3}  # of the error's norm, for sums of up to 8192 products
 SIZES = ((256, 256, 256), (1024, 1024, 1024), (4096, 4096, 4096), (1000, 333, 777), (4095, 1023, 2049))
-Images = tuple[tuple[tuple[int, int, int, int], int, int, int, int], ...]
-NETWORKS: Images = (  # x, side of the kernel, channels out, stride, padding: the DCGAN's and the U-Net's
-    ((64, 28, 28, 1), 4, 64, 2, 1),
-    ((64, 14, 14, 64), 4, 128, 2, 1),
-    ((32, 28, 28, 1), 3, 32, 1, 1),
-    ((32, 28, 28, 32), 3, 32, 1, 1),
-    ((32, 28, 28, 32), 3, 32, 2, 1),
-    ((32, 14, 14, 32), 3, 64, 1, 1),
-    ((32, 14, 14, 64), 3, 64, 1, 1),
-    ((32, 14, 14, 64), 3, 64, 2, 1),
-    ((32, 7, 7, 64), 3, 64, 1, 1),
-    ((32, 7, 7, 128), 3, 64, 1, 1),
-    ((32, 14, 14, 128), 3, 64, 1, 1),
-    ((32, 28, 28, 96), 3, 32, 1, 1),
-    ((32, 28, 28, 96), 1, 32, 1, 0),
-    ((32, 28, 28, 32), 3, 1, 1, 1),
-)
 IMAGES: Images = (
     *NETWORKS,
     ((5, 13, 11, 17), 3, 23, 1, 1),  # ragged

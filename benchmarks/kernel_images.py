@@ -11,25 +11,13 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.kernel_cases import Case, Peer, normal, tensor
+from benchmarks.networks import NETWORKS
 from minigen.backend import Array
 from minigen.layers.masked_conv2d import raster
 
 CONVOLUTIONS = (
     # kind, N, H, W, C, M, kernel, stride, padding, groups
-    ("reference", 64, 28, 28, 1, 64, 4, 2, 1, 1),  # dcgan and wgan_gp; as a transposed convolution the last of the generator
-    ("reference", 64, 14, 14, 64, 128, 4, 2, 1, 1),
-    ("reference", 32, 28, 28, 1, 32, 3, 1, 1, 1),  # ddpm
-    ("reference", 32, 28, 28, 32, 32, 3, 1, 1, 1),
-    ("reference", 32, 28, 28, 32, 32, 3, 2, 1, 1),
-    ("reference", 32, 14, 14, 32, 64, 3, 1, 1, 1),
-    ("reference", 32, 14, 14, 64, 64, 3, 1, 1, 1),
-    ("reference", 32, 14, 14, 64, 64, 3, 2, 1, 1),
-    ("reference", 32, 7, 7, 64, 64, 3, 1, 1, 1),
-    ("reference", 32, 7, 7, 128, 64, 3, 1, 1, 1),
-    ("reference", 32, 14, 14, 128, 64, 3, 1, 1, 1),
-    ("reference", 32, 28, 28, 96, 32, 3, 1, 1, 1),
-    ("reference", 32, 28, 28, 96, 32, 1, 1, 0, 1),
-    ("reference", 32, 28, 28, 32, 1, 3, 1, 1, 1),
+    *(("reference", *x, m, kernel, stride, padding, 1) for x, kernel, m, stride, padding in NETWORKS),
     ("ragged", 5, 13, 11, 17, 23, 3, 1, 1, 1),
     ("ragged", 3, 15, 14, 7, 33, 5, 2, 2, 1),
     ("batch 1", 1, 28, 28, 1, 64, 4, 2, 1, 1),

@@ -39,7 +39,8 @@ def open_pool() -> None:
             os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
         import numba
 
-        with suppress(ImportError):  # Numba loads it a moment later, and with it a second BLAS: better now than unlimited
+        # Numba loads it a moment later where it is installed, and with it a second BLAS: better now than unlimited.
+        with suppress(ModuleNotFoundError):
             import scipy.linalg  # noqa: F401
 
         _numba = numba
@@ -50,12 +51,13 @@ def open_pool() -> None:
 
 
 def close_other_pools() -> None:
-    """Limits every BLAS that is loaded by now to one thread."""
+    """Limits every BLAS that is loaded by now to one thread.
+
+    Without threadpoolctl, where minigen was installed without what it depends on (`benchmarks.gpu`), they keep theirs.
+    """
     try:
         from threadpoolctl import threadpool_limits
-    except (
-        ImportError
-    ):  # installed without its dependencies, for a GPU: kernels still compute, some of them beside a BLAS's threads
+    except ModuleNotFoundError:
         return
     _limits[:] = [threadpool_limits(1, user_api="blas")]
 

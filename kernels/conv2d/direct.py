@@ -11,8 +11,8 @@ tile of the result stays in registers through the whole sum (`tiles.py`). Pixels
 sizes cost nothing but the last tile.
 
 The weight gradient has few results and long sums. The threads share out the pixels, each with a dw of its own, and the parts
-are added in order at the end, so the result is equal bit for bit at an equal number of threads. Of FEW_PIXELS that would cost
-more than the sums: then they share out the rows of dw. Nor are weights laid out in panels for a few pixels.
+are added in order at the end, so the result is equal bit for bit at an equal number of threads. Up to FEW_PIXELS that costs
+more than it spares: then they share out the rows of dw, and weights are read where they lie, not laid out in panels.
 
 Groups run one after the other, each as a convolution of its own whose channels lie apart: the tables of the first serve all,
 with x and y begun at the group's first channel. Groups of one channel would leave the tiles empty: they are in `depthwise.py`.
