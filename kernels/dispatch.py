@@ -49,6 +49,11 @@ def rungs(mode: str) -> Iterator[None]:
         _mode = before
 
 
+def chosen_rungs() -> str:
+    """The mode by which operations choose their rung now."""
+    return _mode
+
+
 @cache
 def _module(folder: str, name: str) -> Any:
     return importlib.import_module(f".{name}", folder)
@@ -59,7 +64,7 @@ class Ladder:
     """The rungs of one operation: modules beside each other in its folder, plainest first, with equal signatures."""
 
     folder: str  # the package of the operation, "minigen.kernels.matmul"
-    numba: str  # the module of the Numba rung
+    numba: str  # the module of the Numba rung; of `clip`, of BLAS
     numba_from: int  # work from which "auto" takes it
     definition: str = "definition"
     between: tuple[str, ...] = ()  # rungs for readers, which nothing chooses

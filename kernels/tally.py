@@ -82,11 +82,12 @@ class Observed:
             bound = inspect.signature(run).bind(*args, **options)
             bound.apply_defaults()
             given = bound.arguments
-            before = {name: x.copy() for name, x in given.items() if isinstance(x, np.ndarray)}
+            arrays = {(name, i): x for name, value in given.items() for i, x in enumerate(_arrays(value))}
+            before = {place: x.copy() for place, x in arrays.items()}
             result = run(*args, **options)
-            changed = {name for name, x in before.items() if not np.array_equal(x, given[name], equal_nan=True)}
-            read = [given[name] for name in before if name != "out" or given.get("accumulate")]
-            written = [given[name] for name in before if name in changed or name == "out"] + list(_arrays(result))
+            changed = {place for place, x in arrays.items() if not np.array_equal(x, before[place], equal_nan=True)}
+            read = [x for (name, _), x in arrays.items() if name != "out" or given.get("accumulate")]
+            written = [x for place, x in arrays.items() if place in changed or place[0] == "out"] + list(_arrays(result))
             name = f"{operation}.{function}"
             flops = 2 * MULTIPLICATIONS[name](given, result) if name in MULTIPLICATIONS else 0
             self._seen.append(Operation(name, rung, flops, _bytes(read), _bytes(written)))

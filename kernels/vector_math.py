@@ -1,4 +1,4 @@
-"""exp, log1p, sigmoid, softplus and tanh for kernels, written out, so that a loop over them becomes vector instructions.
+"""exp, log1p, sigmoid, softplus, tanh and the largest of a row for kernels, written out, so that they are vector instructions.
 
 Numba calls the C library for them one number at a time, at a third of the speed of NumPy's own. In float32 they are polynomials
 here, which the compiler treats like any other arithmetic; in float64, where kernels are used for comparison, they stay the
@@ -14,6 +14,8 @@ library's. `compiled` (jit.py) knows this file: when it changes, all kernels are
     log1p    log(1 + t), of 0 <= t <= 1 alone: with s = t / (2 + t) <= 1/3 it is 2 artanh(s), 2 (s + s^3 / 3 + ... + s^15 / 15).
              The next term is below 1e-9. Within 3 ulp.
     softplus max(x, 0) + log1p(e^-|x|). Within 4 ulp.
+    largest  Of a row, kept in LANES places side by side, since the largest of one chain of numbers may not be reordered where
+             a NaN might be among them. A NaN is larger than nothing: it is left out, unless the row begins with it.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from typing import Any
 import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
+
+from .jit import registers
 
 # The order of operations is part of these functions: what a kernel may reorder (jit.py), they may not.
 exactly = register_jitable(fastmath={"contract"})
@@ -37,6 +41,9 @@ MANTISSA = np.int32(23)  # the bit at which the exponent begins
 SMALL = np.float32(0.625)
 L3, L5, L7, L9, L11, L13, L15 = (np.float32(1 / i) for i in range(3, 16, 2))
 T0, T1, T2, U1, U2 = (np.float32(n) for n in (10395, 1260, 21, 4725, 210))  # of the continued fraction, as one quotient
+
+LANES = 16
+_ZERO, _ONE, _L = np.uint64(0), np.uint64(1), np.uint64(LANES)
 
 
 @exactly
@@ -95,6 +102,24 @@ def softplus_float32(x: Any) -> Any:
 def softplus_float64(x: Any) -> Any:
     """log(1 + e^x)."""
     return (0.0 if x < 0 else x) + math.log1p(math.exp(-abs(x)))
+
+
+@exactly
+def largest(row: Any) -> Any:
+    """The largest of a row (K,), K > 0, whatever its type."""
+    tops, many = registers(1, LANES, row.dtype), np.uint64(row.shape[0])
+    whole = many // _L * _L
+    for lane in range(_L):
+        tops[_ZERO, lane] = row[_ZERO]
+    for k in range(_ZERO, whole, _L):
+        for lane in range(_L):
+            tops[_ZERO, lane] = row[k + lane] if row[k + lane] > tops[_ZERO, lane] else tops[_ZERO, lane]
+    top = tops[_ZERO, _ZERO]
+    for lane in range(_ONE, _L):
+        top = tops[_ZERO, lane] if tops[_ZERO, lane] > top else top
+    for k in range(whole, many):
+        top = row[k] if row[k] > top else top
+    return top
 
 
 def exp(x: Any) -> Any:

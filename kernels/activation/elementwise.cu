@@ -15,6 +15,7 @@
 // options: KIND=0,1,2,3,4
 // registers: 32
 // instructions: LDG.E STG.E
+// instructions with KIND=1,2,3,4: MUFU.EX2
 
 #include "../cuda/functions.cuh"
 

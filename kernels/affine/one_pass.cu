@@ -17,6 +17,7 @@
 // architectures: sm_80 sm_90
 // registers: 40
 // instructions: LDG.E STG.E
+// instructions of affine_forward: MUFU.EX2 DADD
 
 #include "../cuda/middle.cuh"
 

@@ -6,7 +6,9 @@
 //
 // p has T S numbers, more than all the rest together. Here a block keeps 16 queries and meets the keys 16 at a time: scores in
 // shared memory, the largest so far and the sum relative to it for each query, and the mean of the values, rescaled when a
-// larger score comes. On the way back p is made again from log_sum. `fall` is sum p dp: y is the mean of v under p.
+// larger score comes. On the way back p is made again from log_sum. q is scaled when it is loaded: s is a dot product alone, which
+// no compiler joins with the subtraction after it, so it has the same bits there, and a weight of 1 comes out as 1. `fall` is
+// sum p dp: y is the mean of v under p.
 // dq belongs to queries and goes along the keys; dk and dv belong to keys and go along the queries: two kernels, no atomic addition,
 // the same bits every time. Causal: tiles that nobody may see are skipped.
 // A thread (i, j) makes the score of row i and column j, then channels j, j + 16, ... of row i's mean: a row is half a warp, and
@@ -23,15 +25,14 @@
 // instructions: LDS FFMA MUFU.EX2 BAR.SYNC
 
 const int SIDE = 16, WIDEST = 128, EACH = WIDEST / SIDE;
-const unsigned ALL = 0xffffffffu;
 const float LOWEST = -3.4028235e38f;
 
 typedef float Tile[WIDEST + 1];  // a row of one; the odd length sends the 16 rows of a column to 16 banks
 
-// Rows first .. first + 15 of a matrix (rows, width), zeros below its end
-__device__ __forceinline__ void load(Tile* tile, const float* matrix, int first, int rows, int width) {
+// `factor` times rows first .. first + 15 of a matrix (rows, width), zeros below its end
+__device__ __forceinline__ void load(Tile* tile, const float* matrix, int first, int rows, int width, float factor = 1) {
     int row = first + threadIdx.y;
-    for (int c = threadIdx.x; c < width; c += SIDE) tile[threadIdx.y][c] = row < rows ? matrix[size_t(row) * width + c] : 0;
+    for (int c = threadIdx.x; c < width; c += SIDE) tile[threadIdx.y][c] = row < rows ? factor * matrix[size_t(row) * width + c] : 0;
 }
 
 __device__ __forceinline__ float dot(const float* a, const float* b, int width) {
@@ -68,14 +69,14 @@ extern "C" __global__ __launch_bounds__(256) void attention_forward(const float*
     int i = threadIdx.y, j = threadIdx.x, row = first + i;
     k += size_t(head) * keys * width;
     v += size_t(head) * keys * width;
-    load(of_q, q + size_t(head) * queries * width, first, queries, width);
+    load(of_q, q + size_t(head) * queries * width, first, queries, width, scale);
     float top = LOWEST, sum = 0, mean[EACH] = {};
     for (int start = 0; start < keys && !(causal && start >= first + SIDE); start += SIDE) {
         load(of_k, k, start, keys, width);
         load(of_v, v, start, keys, width);
         __syncthreads();
         bool seen = start + j < keys && !(causal && start + j > row);
-        float score = seen ? scale * dot(of_q[i], of_k[j], width) : 0;
+        float score = seen ? dot(of_q[i], of_k[j], width) : 0;
         weights[i][j] = seen ? score : LOWEST;
         __syncwarp();
         float higher = top;
@@ -107,11 +108,13 @@ extern "C" __global__ __launch_bounds__(256) void attention_of_queries(const flo
     size_t mine = size_t(head) * queries * width, at = size_t(head) * queries + row;
     k += size_t(head) * keys * width;
     v += size_t(head) * keys * width;
-    load(of_q, q + mine, first, queries, width);
+    load(of_q, q + mine, first, queries, width, scale);
     load(of_dy, dy + mine, first, queries, width);
-    float mean = 0, whole = row < queries ? log_sum[at] : 0;  // of dp under p
-    for (int c = j; c < width && row < queries; c += SIDE) mean += of_dy[i][c] * y[mine + size_t(row) * width + c];
-    for (int apart = SIDE / 2; apart; apart /= 2) mean += __shfl_xor_sync(ALL, mean, apart);
+    load(of_v, y + mine, first, queries, width);
+    __syncwarp();
+    // The mean of dp under p, summed as dp is: under a single weight of 1 the two are equal, and large keys multiply nothing
+    float mean = dot(of_dy[i], of_v[i], width), whole = row < queries ? log_sum[at] : 0;
+    __syncwarp();  // before the row of y is written over
     if (j == 0 && row < queries) fall[at] = mean;
     float sums[EACH] = {};
     for (int start = 0; start < keys && !(causal && start >= first + SIDE); start += SIDE) {
@@ -119,7 +122,7 @@ extern "C" __global__ __launch_bounds__(256) void attention_of_queries(const flo
         load(of_v, v, start, keys, width);
         __syncthreads();
         bool seen = row < queries && start + j < keys && !(causal && start + j > row);
-        float p = seen ? expf(scale * dot(of_q[i], of_k[j], width) - whole) : 0;
+        float p = seen ? expf(dot(of_q[i], of_k[j], width) - whole) : 0;
         weights[i][j] = seen ? p * (dot(of_dy[i], of_v[j], width) - mean) : 0;
         __syncwarp();
         add(sums, weights[i], of_k, width);
@@ -142,12 +145,12 @@ extern "C" __global__ __launch_bounds__(256, 3) void attention_of_keys(const flo
     load(of_v, v + mine, first, keys, width);
     float sums_k[EACH] = {}, sums_v[EACH] = {};
     for (int start = causal ? first : 0; start < queries; start += SIDE) {
-        load(of_q, q + theirs * width, start, queries, width);
+        load(of_q, q + theirs * width, start, queries, width, scale);
         load(of_dy, dy + theirs * width, start, queries, width);
         __syncthreads();
         int query = start + j;
         bool seen = row < keys && query < queries && !(causal && row > query);
-        float p = seen ? expf(scale * dot(of_q[j], of_k[i], width) - log_sum[theirs + query]) : 0;
+        float p = seen ? expf(dot(of_q[j], of_k[i], width) - log_sum[theirs + query]) : 0;
         weights[i][j] = p;
         slopes[i][j] = seen ? p * (dot(of_dy[j], of_v[i], width) - fall[theirs + query]) : 0;
         __syncwarp();
@@ -155,6 +158,6 @@ extern "C" __global__ __launch_bounds__(256, 3) void attention_of_keys(const flo
         add(sums_k, slopes[i], of_q, width);
         __syncthreads();
     }
-    store(dk + mine, sums_k, scale, row, keys, width);
+    store(dk + mine, sums_k, 1, row, keys, width);
     store(dv + mine, sums_v, 1, row, keys, width);
 }

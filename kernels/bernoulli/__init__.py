@@ -15,17 +15,17 @@ from ..dispatch import Ladder
 LADDER = Ladder(__name__, numba="one_pass", numba_from=1 << 9)  # work: elements
 
 
-def loss(logits: Array, x: Array, *, out: Array | None = None) -> tuple[Any, Array]:
-    """-> (total, dlogits): the sum over all elements of -log p(x | logits), in nats, and its gradient sigmoid(logits) - x.
+def loss(logits: Array, x: Array, *, scale: float = 1.0, out: Array | None = None) -> tuple[Any, Array]:
+    """-> (value, dlogits): -log p(x | logits) in nats per row, and `scale` times its gradient (sigmoid(logits) - x) / N.
 
-    Shapes: logits, x and dlogits (in `out` if given) any one shape. x in [0, 1]. The total is a number summed in float64, on a
-    GPU an array of no axes; it is complex where logits or x are. Raises ValueError on shapes that differ, TypeError on mixed
-    precisions.
+    Shapes: logits, x and dlogits (in `out` if given) any one shape (N, ...), N > 0. x in [0, 1]. The value is summed in
+    float64, on a GPU an array of no axes; it is complex where logits or x are. Raises ValueError on shapes that differ,
+    TypeError on mixed precisions.
     """
     arguments.check_equal_shapes("bernoulli", logits=logits, x=x)
     dtype = arguments.same_kind("bernoulli", logits=logits, x=x)
     arguments.check_out("bernoulli", out, logits.shape, dtype)
-    result: tuple[Any, Array] = LADDER.choose(logits.size, logits, x).loss(logits, x, out=out)
+    result: tuple[Any, Array] = LADDER.choose(logits.size, logits, x).loss(logits, x, scale=scale, out=out)
     return result
 
 

@@ -1,8 +1,8 @@
 """The Bernoulli likelihood and its gradient on a GPU, in CUDA C (`one_pass.cu`). The formulas are in `definition.py`.
 
-Against the definition: z and x are read once for both results. The total stays on the device, so that nobody waits for it.
+Against the definition: z and x are read once for both results. The value stays on the device, so that nobody waits for it.
 
-Error: of the gradient 4e-7; of the total 3 units in the last place of its terms.
+Error: of the gradient 4e-7 of its share; of the sum 3 units in the last place of its terms.
 
 Legend: z the logits, x the data, n their number, flat; of `rows` z (N K, P), x (N, P): K rows of logits for each row of x.
 """
@@ -16,17 +16,17 @@ import numpy as np
 from minigen.backend import Array, empty, empty_like
 
 from ..arguments import contiguous, output
-from ..cuda.sums import Walk
+from ..cuda.sums import Walk, total
 
 
-def loss(logits: Array, x: Array, *, out: Array | None = None) -> tuple[Any, Array]:
-    """-> (total over all elements, dlogits)."""
+def loss(logits: Array, x: Array, *, scale: float = 1.0, out: Array | None = None) -> tuple[Any, Array]:
+    """-> (value, dlogits)."""
     out = output(out, logits.shape, logits.dtype, like=logits)
     walk = Walk(1, logits.size, 1)
     parts = empty(walk.many, np.float64, like=logits)
-    arguments = contiguous(logits), contiguous(x), out, parts, logits.size, walk.chunk
+    arguments = contiguous(logits), contiguous(x), out, parts, logits.size, walk.chunk, scale / len(x)
     walk.launch("bernoulli/one_pass.cu", "bernoulli_loss", *arguments)
-    return parts.sum(), out
+    return total(parts, 1 / len(x)), out
 
 
 def rows(logits: Array, x: Array) -> Array:

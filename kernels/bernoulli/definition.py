@@ -12,7 +12,8 @@ which cannot overflow:
 
 |z| and max branch on the real part, so that everything stays analytic and the complex step is exact.
 
-Of `rows`, each row's sum is a number of its own: nll = sum_p (softplus(z) - x z), and dlogits = dnll (sigmoid(z) - x).
+Both are divided by N, the number of rows, and the gradient is multiplied by `scale`. Of `rows`, each row's sum is a number of
+its own: nll = sum_p (softplus(z) - x z), and dlogits = dnll (sigmoid(z) - x).
 
 Legend: z the logits, x the data in [0, 1]; both and dlogits of any one shape. Of `rows`: N data, K logits for each, P pixels.
 """
@@ -35,15 +36,15 @@ def softplus_and_sigmoid(z: Array) -> tuple[Array, Array]:
     return np.where(positive, z, 0) + np.log1p(t), np.where(positive, 1, t) / (1 + t)
 
 
-def loss(logits: Array, x: Array, *, out: Array | None = None) -> tuple[Any, Array]:
-    """-> (total over all elements, dlogits)."""
+def loss(logits: Array, x: Array, *, scale: float = 1.0, out: Array | None = None) -> tuple[Any, Array]:
+    """-> (value, dlogits)."""
     dtype = np.result_type(logits.dtype, x.dtype)
     out = output(out, logits.shape, dtype, like=logits)
     softplus, sigmoid = softplus_and_sigmoid(logits)
     wide = np.complex128 if dtype.kind == "c" else np.float64
     total: Any = np.sum(softplus - x * logits, dtype=wide)
-    out[...] = sigmoid - x
-    return total, out
+    np.multiply(sigmoid - x, scale / len(x), out=out)
+    return total / len(x), out
 
 
 def rows(logits: Array, x: Array) -> Array:

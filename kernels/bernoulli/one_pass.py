@@ -29,12 +29,13 @@ from ..vector_math import exp, log1p, softplus
 CHUNK = 4096
 
 
-def loss(logits: Array, x: Array, *, out: Array | None = None) -> tuple[Any, Array]:
-    """-> (total over all elements, dlogits)."""
+def loss(logits: Array, x: Array, *, scale: float = 1.0, out: Array | None = None) -> tuple[Any, Array]:
+    """-> (value, dlogits)."""
     out = output(out, logits.shape, logits.dtype, like=logits)
     sums = empty(-(-logits.size // CHUNK), np.float64)
-    sweep.of(logits.size)(contiguous(logits).reshape(-1), contiguous(x).reshape(-1), out.reshape(-1), sums)
-    return float(np.sum(sums)), out
+    share = logits.dtype.type(scale / len(x))
+    sweep.of(logits.size)(contiguous(logits).reshape(-1), contiguous(x).reshape(-1), out.reshape(-1), sums, share)
+    return float(np.sum(sums)) / len(x), out
 
 
 def rows(logits: Array, x: Array) -> Array:
@@ -55,8 +56,8 @@ def rows_gradient(logits: Array, x: Array, dnll: Array) -> Array:
 
 
 @CompiledTwice
-def sweep(z: Array, x: Array, dz: Array, sums: Array) -> None:
-    """Fills dz (n,) and sums (ceil(n / CHUNK),)."""
+def sweep(z: Array, x: Array, dz: Array, sums: Array, share: Any) -> None:
+    """Fills dz (n,), share times the gradient of the sum, and sums (ceil(n / CHUNK),)."""
     zero, one = z.dtype.type(0), z.dtype.type(1)
     n = z.shape[0]
     for chunk in prange(sums.shape[0]):
@@ -67,7 +68,7 @@ def sweep(z: Array, x: Array, dz: Array, sums: Array) -> None:
             t = exp(-abs(zs[i]))
             positive = zs[i] > 0
             total += np.float64((zs[i] if positive else zero) + log1p(t) - xs[i] * zs[i])
-            dzs[i] = (one if positive else t) / (one + t) - xs[i]
+            dzs[i] = share * ((one if positive else t) / (one + t) - xs[i])
         sums[chunk] = total
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from minigen.backend import Array, Shape
 
-from .. import arguments
+from .. import arguments, epilogue
 from ..dispatch import Ladder
 from .geometry import Geometry, Pair, geometry, output_shape
 
@@ -33,11 +33,13 @@ def forward(
     dilation: int | Pair = 1,
     groups: int = 1,
     out: Array | None = None,
+    bias: Array | None = None,
+    leak: float = 1.0,
 ) -> Array:
-    """x (N, H, W, C), w (kh, kw, C / groups, M) -> y (N, Ho, Wo, M), in `out` if given.
+    """x (N, H, W, C), w (kh, kw, C / groups, M) -> y (N, Ho, Wo, M), in `out` if given; with bias (M,) and leak, f(y + bias).
 
-    Raises ValueError on shapes that do not fit, groups that do not divide C and M, or a kernel larger than the padded input;
-    TypeError on mixed precisions.
+    f is u where u > 0, else leak u (`kernels.epilogue`). Raises ValueError on shapes that do not fit, groups that do not divide
+    C and M, or a kernel larger than the padded input; TypeError on mixed precisions.
     """
     arguments.check_ndim("conv2d.forward", 4, x=x, w=w)
     check_groups("conv2d.forward", groups, x.shape[3], w.shape[3])
@@ -50,8 +52,8 @@ def forward(
     g = geometry(x.shape[1:3], w.shape[:2], stride=stride, padding=padding, dilation=dilation)
     arguments.check_out("conv2d.forward", out, (x.shape[0], *g.output, w.shape[3]), dtype)
     rung = _rung(g, x, w, w.shape, groups)
-    y: Array = rung.forward(x, w, stride=g.stride, padding=g.padding, dilation=g.dilation, groups=groups, out=out)
-    return y
+    how = {"stride": g.stride, "padding": g.padding, "dilation": g.dilation, "groups": groups, "out": out}
+    return epilogue.finished(rung, "forward", w.shape[3], bias, leak, x, w, **how)
 
 
 def input_gradient(
@@ -64,10 +66,12 @@ def input_gradient(
     dilation: int | Pair = 1,
     groups: int = 1,
     out: Array | None = None,
+    bias: Array | None = None,
+    leak: float = 1.0,
 ) -> Array:
     """dy (N, Ho, Wo, M), w (kh, kw, C / groups, M) -> dx (N, H, W, C) = x_shape, in `out` if given.
 
-    It raises as `forward` does.
+    With bias (C,) and leak, f(dx + bias): what a transposed convolution is, forward. It raises as `forward` does.
     """
     arguments.check_ndim("conv2d.input_gradient", 4, dy=dy, w=w)
     x_shape = tuple(x_shape)
@@ -81,10 +85,8 @@ def input_gradient(
     dtype = arguments.same_kind("conv2d.input_gradient", dy=dy, w=w)
     arguments.check_out("conv2d.input_gradient", out, x_shape, dtype)
     rung = _rung(g, dy, w, w.shape, groups)
-    dx: Array = rung.input_gradient(
-        dy, w, x_shape, stride=g.stride, padding=g.padding, dilation=g.dilation, groups=groups, out=out
-    )
-    return dx
+    how = {"stride": g.stride, "padding": g.padding, "dilation": g.dilation, "groups": groups, "out": out}
+    return epilogue.finished(rung, "input_gradient", x_shape[3], bias, leak, dy, w, x_shape, **how)
 
 
 def weight_gradient(

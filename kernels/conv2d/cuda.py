@@ -2,7 +2,7 @@
 
 Against the definition: three rungs of kernels, each a file that says what it changes against the one before. `direct.cu` gives
 a thread one number of the result; `im2col.cu` writes the windows out for a matrix product; `implicit_*.cu` are matrix products
-whose windows are looked up. The engine runs the last, by `tiling.precision`, and the first where there are groups.
+whose windows are looked up. The engine runs the last, by `rounding.precision`, and the first where there are groups.
 
 Error: |y - exact| <= (K + 1) u sum |a b| for sums of K products, u = 2^-24; tf32 adds 2^-10 sum |a b|, bf16 2^-7.
 
@@ -17,9 +17,13 @@ from minigen.backend import Array, Shape, empty
 
 from ..arguments import contiguous, output
 from ..cuda.launch import launch
-from ..cuda.tiling import PRECISIONS, Tiling, chosen_precision, run, tiling
+from ..cuda.tiling import run, tiling
+from ..epilogue import cuda as epilogue
 from ..matmul.cuda import matmul
+from ..rounding import PRECISIONS, chosen_precision
 from .geometry import Geometry, Pair, geometry
+
+FINISHES = True  # bias and leak (../epilogue)
 
 
 def forward(
@@ -31,14 +35,17 @@ def forward(
     dilation: int | Pair = 1,
     groups: int = 1,
     out: Array | None = None,
+    bias: Array | None = None,
+    leak: float = 1.0,
 ) -> Array:
-    """x, w -> y (N, Ho, Wo, M)."""
+    """x, w -> y = f(conv + bias) (N, Ho, Wo, M), f(u) = u where u >= 0, else leak u; bias (M,) or None."""
     g = geometry(x.shape[1:3], w.shape[:2], stride=stride, padding=padding, dilation=dilation)
     x, w = contiguous(x), contiguous(w)
     y = output(out, (x.shape[0], *g.output, w.shape[3]), x.dtype, like=x)
     sizes = _sizes(g, x.shape, w.shape[3])
     if groups > 1:
         _direct("forward", y.size, x, w, y, *sizes, groups)
+        _finish(y, bias, leak)
         return y
     t = tiling(math.prod(y.shape[:3]), w.shape[3], math.prod(w.shape[:3]))
     run(
@@ -46,8 +53,8 @@ def forward(
         "conv2d_implicit_forward",
         t,
         y,
-        None,
-        1.0,
+        None if bias is None else contiguous(bias),
+        leak,
         False,
         lambda y, bias, slope, _: (x, w, y, bias, *sizes, slope),
         (True, False),
@@ -66,27 +73,31 @@ def input_gradient(
     dilation: int | Pair = 1,
     groups: int = 1,
     out: Array | None = None,
+    bias: Array | None = None,
+    leak: float = 1.0,
 ) -> Array:
-    """dy (N, Ho, Wo, M), w -> dx (N, H, W, C)."""
+    """dy (N, Ho, Wo, M), w -> dx = f(conv' + bias) (N, H, W, C), f as in `forward`; bias (C,) or None."""
     g = geometry(x_shape[1:3], w.shape[:2], stride=stride, padding=padding, dilation=dilation)
     dy, w = contiguous(dy), contiguous(w)
     dx = output(out, x_shape, dy.dtype, like=dy)
     sizes = _sizes(g, x_shape, w.shape[3])
     if groups > 1:
         _direct("input_gradient", dx.size, dy, w, dx, *sizes, groups)
+        _finish(dx, bias, leak)
         return dx
-    phases = g.stride if g.dilation == (1, 1) else (1, 1)
+    phases = g.stride if g.dilation == (1, 1) else (1, 1)  # pixels of equal rest, which meet the same taps
     pixels = x_shape[0] * -(-x_shape[1] // phases[0]) * -(-x_shape[2] // phases[1])
-    t = tiling(pixels, x_shape[3], math.prod(g.kernel) * w.shape[3])
-    t = Tiling(t.rows, t.columns, t.depth, t.large, 1)
-    launch(
+    taps = math.prod(-(-size // step) for size, step in zip(g.kernel, phases, strict=True))
+    run(
         "conv2d/implicit_input_gradient.cu",
         "conv2d_implicit_input_gradient",
-        (*t.grid[:2], math.prod(phases)),
-        (t.threads,),
-        *(dy, w, dx, *sizes, *phases),
-        shared=t.shared(True, True),
-        LARGE=int(t.large),
+        tiling(pixels, x_shape[3], taps * w.shape[3], math.prod(phases)),
+        dx,
+        None if bias is None else contiguous(bias),
+        leak,
+        False,
+        lambda dx, bias, slope, _: (dy, w, dx, bias, *sizes, *phases, slope),
+        (True, True),
         PRECISION=_precision(),
     )
     return dx
@@ -165,6 +176,12 @@ def im2col(name: str, first: Array, second: Array, result: Array, g: Geometry, x
 
 def _direct(name: str, numbers: int, *arguments: object) -> None:
     launch("conv2d/direct.cu", f"conv2d_direct_{name}", (_blocks(numbers),), (256,), *arguments)
+
+
+def _finish(y: Array, bias: Array | None, leak: float) -> None:
+    """What direct.cu, which is there to be read, leaves to a pass of its own."""
+    if bias is not None or leak != 1.0:
+        epilogue.finish(y.reshape(-1, y.shape[-1]), bias, leak=leak)
 
 
 def _blocks(numbers: int) -> int:

@@ -17,6 +17,7 @@
 // architectures: sm_80 sm_90
 // registers: 64
 // instructions: LDG.E STG.E
+// instructions of add_windows: FADD
 
 extern "C" __global__ __launch_bounds__(256) void gather_windows(const float* x, float* windows, int images, int height, int width,
                                                                  int channels, int kernel_h, int kernel_w, int out_h, int out_w,

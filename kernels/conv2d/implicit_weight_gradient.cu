@@ -14,7 +14,12 @@
 // architectures: sm_80 sm_90
 // options: LARGE=0,1 PRECISION=0,1,2
 // registers: 232
+// registers with LARGE=0: 168
+// registers with PRECISION=1,2: 168
 // instructions: LDGSTS LDS
+// instructions with PRECISION=0: FFMA LDS.128
+// instructions with PRECISION=1: HMMA.1688.F32.TF32
+// instructions with PRECISION=2: HMMA.16816.F32.BF16
 
 #include "implicit.cuh"
 

@@ -41,3 +41,10 @@ template <class Number> __device__ __forceinline__ Number block_sum(Number sum, 
     __syncthreads();  // memory may be written again
     return sum;
 }
+
+// The sum of all parts, for all threads of a block with w = 1.
+__device__ __forceinline__ double sum_of(const double* parts, int many, double* memory) {
+    double sum = 0;
+    for (int part = threadIdx.y; part < many; part += blockDim.y) sum += parts[part];
+    return block_sum(sum, memory);
+}

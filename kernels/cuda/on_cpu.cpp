@@ -86,11 +86,12 @@ void fail(const char* text) {
 #include "on_cpu_fibers.h"
 #endif
 
-// ---- copies that land when they are waited for: until then the tile holds what it held, NaN at first
+// ---- copies that land when they are waited for, and may land from when they are asked for: between the two the tile holds NaN
 
 void copy_later(void* to, const void* from, int bytes, int zeros) {
     if ((reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from)) % (bytes + zeros))
         fail("an asynchronous copy from or to an address that is not a multiple of its size");
+    memset(to, 0xff, bytes + zeros);  // what others still wanted to read there is gone
     me()->open.push_back({static_cast<char*>(to), static_cast<const char*>(from), bytes, zeros});
 }
 

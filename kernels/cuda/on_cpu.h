@@ -4,7 +4,8 @@
 // The keywords become nothing, or what C++ has for them; `threadIdx` and its kin are read from the fiber that runs.
 //
 // What it models: barriers, warps and their shuffles, shared memory (NaN before every block), copies that land only when they
-// are waited for, tensor cores with their rounding. What it does not: speed, caches, bank conflicts, the memory model.
+// are waited for (NaN until then), tensor cores with their rounding. What it does not: speed, caches, bank conflicts, the memory
+// model.
 #pragma once
 #define ON_CPU 1
 

@@ -10,7 +10,14 @@ each is as fast as if it had been written by hand. Declared in the file's openin
     // architectures: sm_80 sm_90         what it compiles for
     // options: TRANSPOSE_A=0,1           values of every option, the first the default
     // registers: 128                     at most so many for a thread, and none of them spilled to memory
-    // instructions: LDG.E.128 LDS.128    what the machine code of the file's first kernel must contain
+    // instructions: LDG.E.128 LDS.128    what the machine code of every kernel must contain
+
+The last two are promises. One may be made for some kernels, for some variants, or for both, and adds to what is said of all: a
+kernel must contain every instruction that is promised of it, and keep within the fewest registers.
+
+    // registers with LARGE=0: 168
+    // instructions with PRECISION=1,2: HMMA
+    // instructions of bernoulli_loss bernoulli_rows: DADD
 """
 
 from __future__ import annotations
@@ -25,7 +32,9 @@ from pathlib import Path
 FOLDER = Path(__file__).parent.parent  # kernels/
 _KERNEL = re.compile(r'extern "C" __global__ (?:__launch_bounds__\([^)]*\) )?void (\w+)\(([^)]*)\)')
 _INCLUDE = re.compile(r'^#include "([^"]+)"$', re.MULTILINE)
-_DECLARED = re.compile(r"^// (architectures|options|registers|instructions): (.+)$", re.MULTILINE)
+_DECLARED = re.compile(r"^// (architectures|options): (.+)$", re.MULTILINE)
+_PROMISED = re.compile(r"^// (registers|instructions)( [^:\n]*)?: (.+)$", re.MULTILINE)
+_SCOPE = re.compile(r"(?: of (?P<kernels>\w+(?: \w+)*?))?(?: with (?P<options>\w+=\d+(?:,\d+)*(?: \w+=\d+(?:,\d+)*)*))?")
 _INTEGERS = {"int", "unsigned", "unsigned char", "unsigned short", "long long", "unsigned long long"}
 TYPES = {"float", "double"} | _INTEGERS
 
@@ -39,6 +48,14 @@ class Parameter:
     pointer: bool
 
 
+@dataclass(frozen=True)
+class Promise:
+    """What a file says of the machine code of one kernel, in one variant."""
+
+    registers: int  # of a thread, at most
+    instructions: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """One .cu file with its options chosen."""
@@ -48,8 +65,7 @@ class Source:
     text: str
     kernels: dict[str, tuple[Parameter, ...]]
     architectures: tuple[str, ...]
-    registers: int
-    instructions: tuple[str, ...]
+    promises: dict[str, Promise]  # by kernel
 
     def __hash__(self) -> int:
         return hash((self.name, self.options))
@@ -76,16 +92,11 @@ def variants(name: str) -> Iterator[Source]:
         yield read(name, **dict(zip(declared, values, strict=True)))
 
 
-def samples(name: str) -> Iterator[Source]:
-    """Fewer of them: all options at their defaults, each other value alone, and all at their last."""
-    declared = _options(_declared(name))
-    chosen = [{}, *({option: value} for option, values in declared.items() for value in values[1:])]
-    last = {option: values[-1] for option, values in declared.items()}
-    yield from dict.fromkeys(read(name, **options) for options in (*chosen, last))
-
-
 def read(name: str, **options: int) -> Source:
-    """The file at kernels/`name`. Raises ValueError on an option or value that it does not declare, or a type unknown here."""
+    """The file at kernels/`name`. Raises ValueError on an option or value that it does not declare, or a type unknown here.
+
+    So it does where the file promises something of a kernel, an option or a value that it does not have.
+    """
     return _read(name, tuple(sorted(options.items())))
 
 
@@ -99,21 +110,64 @@ def _read(name: str, given: tuple[tuple[str, int], ...]) -> Source:
     chosen = tuple((option, options.get(option, values[0])) for option, values in known.items())
     text = "".join(f"#define {option} {value}\n" for option, value in chosen) + _inlined(FOLDER / name, set())
     kernels = {kernel: tuple(_parameter(name, p) for p in found.split(",")) for kernel, found in _KERNEL.findall(text)}
-    architectures, instructions = declared["architectures"].split(), declared.get("instructions", "").split()
-    return Source(name, chosen, text, kernels, tuple(architectures), int(declared["registers"]), tuple(instructions))
+    promises = _promises(name, tuple(kernels), known, dict(chosen))
+    return Source(name, chosen, text, kernels, tuple(declared["architectures"].split()), promises)
 
 
 def _declared(name: str) -> dict[str, str]:
     found = dict(_DECLARED.findall((FOLDER / name).read_text()))
-    for need in ("architectures", "registers"):
-        if need not in found:
-            raise ValueError(f"{name} does not say '// {need}: ...' in its opening comment: see kernels/cuda/source.py")
+    if "architectures" not in found:
+        raise ValueError(_silent(name, "architectures"))
     return found
 
 
+def _silent(name: str, need: str) -> str:
+    return f"{name} does not say '// {need}: ...' in its opening comment: see kernels/cuda/source.py"
+
+
 def _options(declared: dict[str, str]) -> dict[str, tuple[int, ...]]:
-    parts = [part.split("=") for part in declared.get("options", "").split()]
+    return _values(declared.get("options", ""))
+
+
+def _values(text: str) -> dict[str, tuple[int, ...]]:
+    """The options of "LARGE=0,1 PRECISION=2", and the values of each."""
+    parts = [part.split("=") for part in text.split()]
     return {option: tuple(int(value) for value in values.split(",")) for option, values in parts}
+
+
+def _promises(
+    name: str, kernels: tuple[str, ...], known: dict[str, tuple[int, ...]], chosen: dict[str, int]
+) -> dict[str, Promise]:
+    """What the file promises of each kernel in the variant `chosen`."""
+    promises = {}
+    for kernel in kernels:
+        said: dict[str, list[str]] = {"registers": [], "instructions": []}
+        for word, of, options, what in _statements(name, kernels, known):
+            if kernel in of and all(chosen[option] in values for option, values in options.items()):
+                said[word] += what.split()
+        if not said["registers"]:
+            raise ValueError(_silent(name, "registers"))
+        promises[kernel] = Promise(min(map(int, said["registers"])), tuple(dict.fromkeys(said["instructions"])))
+    return promises
+
+
+def _statements(
+    name: str, kernels: tuple[str, ...], known: dict[str, tuple[int, ...]]
+) -> Iterator[tuple[str, tuple[str, ...], dict[str, tuple[int, ...]], str]]:
+    """Each promise's word, its kernels, the options with the values that it is for, and what is promised."""
+    for word, scope, what in _PROMISED.findall((FOLDER / name).read_text()):
+        line, parts = f"{name}: '// {word}{scope}: {what}'", _SCOPE.fullmatch(scope)
+        if parts is None:
+            raise ValueError(f"{line} is no promise: write '// {word} of KERNEL ... with OPTION=VALUE,... ...: ...', or less")
+        of, options = tuple((parts["kernels"] or "").split()) or kernels, _values(parts["options"] or "")
+        for kernel in of:
+            if kernel not in kernels:
+                raise ValueError(f"{line}: the file has no kernel {kernel!r}: it has {', '.join(kernels)}")
+        for option, values in options.items():
+            if not set(values) <= set(known.get(option, ())):
+                declared = " ".join(f"{key}={','.join(map(str, values))}" for key, values in known.items())
+                raise ValueError(f"{line}: the file has not all of these options: it declares {declared or 'none'}")
+        yield word, of, options, what
 
 
 def _inlined(path: Path, seen: set[Path]) -> str:

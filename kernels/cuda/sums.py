@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from minigen.backend import Array, empty
 
 from ..arguments import contiguous, output
@@ -74,6 +76,13 @@ def joined(parts: Array, out: Array, *, accumulate: bool = False) -> Array:
     grid = (-(-B * C // THREADS),)
     launch("cuda/sum_of_parts.cu", "sum_of_parts", grid, (THREADS,), parts, out, None, K, B, C, 1.0, int(accumulate))
     return out
+
+
+def total(parts: Array, share: float = 1.0) -> Array:
+    """parts (K,) float64 -> share times their sum, an array without axes: the host does not wait for it."""
+    made = empty((), np.float64, like=parts)
+    launch("cuda/total.cu", "total", (1,), (1, THREADS), parts, made, len(parts), share)
+    return made
 
 
 def _power_of_two(n: int) -> int:

@@ -7,39 +7,16 @@ in order. The choice depends on sizes alone, not on the device, and so do the bi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from minigen.backend import Array, empty
 
-from .launch import launch
+from .launch import each, launch
 
 DEPTH, STAGES = 16, 3  # as in multipliers.cuh and main_loop.cuh
 PROCESSORS = 132  # that a large GPU has: enough blocks are at least so many
 SHORTEST = 256  # k's of a part: fewer are not worth a pass over c
-
-PRECISIONS = ("float32", "tf32", "bf16")
-_precision = "float32"
-
-
-@contextmanager
-def precision(name: str) -> Iterator[None]:
-    """Within it, products of float32 numbers on a GPU are rounded as `name` says: "float32" (not at all), "tf32" or "bf16"."""
-    global _precision
-    if name not in PRECISIONS:
-        raise ValueError(f"unknown precision {name!r}: choose one of {', '.join(map(repr, PRECISIONS))}")
-    before, _precision = _precision, name
-    try:
-        yield
-    finally:
-        _precision = before
-
-
-def chosen_precision() -> str:
-    """The precision that products run in now."""
-    return _precision
 
 
 @dataclass(frozen=True)
@@ -51,6 +28,7 @@ class Tiling:
     depth: int
     large: bool
     parts: int  # blocks that share out k
+    beside: int = 1  # products of these sizes that one launch makes
 
     @property
     def side(self) -> int:
@@ -64,8 +42,8 @@ class Tiling:
 
     @property
     def grid(self) -> tuple[int, int, int]:
-        """Blocks along rows, columns and k."""
-        return -(-self.rows // self.side), -(-self.columns // self.side), self.parts
+        """Blocks along rows, columns, and k of each product."""
+        return -(-self.rows // self.side), -(-self.columns // self.side), self.parts * self.beside
 
     def shared(self, a_along_k: bool, b_along_k: bool) -> int:
         """Bytes of a block's tiles; a row of a tile is up to 4 or 8 numbers longer than what it holds."""
@@ -73,12 +51,12 @@ class Tiling:
         return 4 * STAGES * sum(numbers)
 
 
-def tiling(rows: int, columns: int, depth: int) -> Tiling:
-    """The tiling of a product of these sizes."""
-    large = -(-rows // 128) * -(-columns // 128) >= PROCESSORS
-    blocks = -(-rows // 64) * -(-columns // 64)
+def tiling(rows: int, columns: int, depth: int, beside: int = 1) -> Tiling:
+    """The tiling of a product of these sizes, or of so many beside each other."""
+    large = beside * -(-rows // 128) * -(-columns // 128) >= PROCESSORS
+    blocks = beside * -(-rows // 64) * -(-columns // 64)
     parts = 1 if large else max(1, min(-(-2 * PROCESSORS // blocks), depth // SHORTEST))
-    return Tiling(rows, columns, depth, large, parts)
+    return Tiling(rows, columns, depth, large, parts, beside)
 
 
 def run(
@@ -93,7 +71,7 @@ def run(
     along_k: tuple[bool, bool],
     **options: int,
 ) -> None:
-    """Launches a product kernel, and `sum_of_parts` after it where k is shared out.
+    """Launches a product kernel that makes c (..., columns), and `sum_of_parts` after it where k is shared out.
 
     `call(target, bias, slope, accumulate)` gives the kernel's arguments.
     """
@@ -101,8 +79,7 @@ def run(
     if t.parts == 1:
         launch(name, kernel, t.grid, (t.threads,), *call(c, bias, slope, int(accumulate)), **where)
         return
-    parts = empty((t.parts, t.rows, t.columns), c.dtype, like=c)
+    parts = empty((t.parts, *c.shape), c.dtype, like=c)
     launch(name, kernel, t.grid, (t.threads,), *call(parts, None, 1.0, 0), **where)
-    grid = (-(-t.rows * t.columns // 256),)
-    summed = (parts, c, bias, t.parts, t.rows, t.columns, slope, int(accumulate))
-    launch("cuda/sum_of_parts.cu", "sum_of_parts", grid, (256,), *summed)
+    summed = (parts, c, bias, t.parts, c.size // t.columns, t.columns, slope, int(accumulate))
+    each("cuda/sum_of_parts.cu", "sum_of_parts", c.size, *summed)

@@ -4,9 +4,16 @@
 
 f is u where u > 0, else leak u: leak = 0 is a ReLU, leak = 1 no activation. Rows lie as (R, M). Leaks are at least 0: y then
 has u's sign, and the way back needs y alone.
+
+Products take `bias` and `leak` themselves (`finished`): where the rung is ours down to the last instruction, as in CUDA C, a
+number is finished in the register in which it was summed, and y is written once.
 """
 
 from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
 
 from minigen.backend import Array
 
@@ -19,33 +26,51 @@ LADDER = Ladder(__name__, numba="one_pass", numba_from=1 << 9)  # work: elements
 def finish(y: Array, b: Array | None, *, leak: float = 1.0) -> None:
     """y (R, M), contiguous, becomes f(y + b), with b (M,) or none. ValueError where b does not fit or leak is negative."""
     arguments.check_ndim("epilogue.finish", 2, y=y)
-    _check_leak("epilogue.finish", leak)
-    if b is None:
-        if leak == 1.0:
-            return
-        arguments.same_kind("epilogue.finish", y=y)
-    else:
-        if b.shape != y.shape[1:]:
-            raise ValueError(f"epilogue.finish: b {b.shape} does not fit the columns of y {y.shape}")
-        arguments.same_kind("epilogue.finish", y=y, b=b)
+    _check("epilogue.finish", y, b, y.shape[1], leak)
+    if b is None and leak == 1.0:
+        return
     arguments.check_out("epilogue.finish", y, y.shape, y.dtype)
     LADDER.choose(y.size, y).finish(y, b, leak=leak)
 
 
-def back(dy: Array, y: Array | None, *, leak: float = 1.0, sums: bool = True) -> tuple[Array, Array | None]:
-    """du (R, M) and, with `sums`, db (M,), from dy and y (R, M). With leak = 1 du is dy itself, and y may be None."""
+def finished(rung: Any, product: str, columns: int, bias: Array | None, leak: float, *arrays: Any, **options: Any) -> Array:
+    """f(product + bias), (..., M), where `product` names a function of the rung, of `arrays` and `options`, and M = `columns`.
+
+    A rung that FINISHES, which those for NumPy's arrays do not, takes bias (M,) and leak too; after any other comes `finish`.
+    It raises as `finish` does.
+    """
+    run = getattr(rung, product)
+    if bias is None and leak == 1.0:
+        return run(*arrays, **options)
+    if type(arrays[0]) is not np.ndarray and getattr(rung, "FINISHES", False):
+        _check(product, arrays[0], bias, columns, leak)
+        return run(*arrays, bias=bias, leak=leak, **options)
+    y: Array = run(*arrays, **options)
+    finish(y if y.ndim == 2 else y.reshape(-1, columns), bias, leak=leak)
+    return y
+
+
+def back(dy: Array, y: Array, *, leak: float, sums: bool = True) -> tuple[Array, Array | None]:
+    """du (R, M) and, with `sums`, db (M,), from dy and y (R, M), what `finish` made.
+
+    ValueError on shapes that differ and on a negative leak.
+    """
     arguments.check_ndim("epilogue.back", 2, dy=dy)
     _check_leak("epilogue.back", leak)
-    if leak != 1.0:
-        if y is None:
-            raise ValueError("epilogue.back: with an activation it needs y, what finish made")
-        arguments.check_equal_shapes("epilogue.back", dy=dy, y=y)
-        arguments.same_kind("epilogue.back", dy=dy, y=y)
-    elif not sums:
-        return dy, None
-    rung = LADDER.choose(dy.size, dy) if y is None or leak == 1.0 else LADDER.choose(dy.size, dy, y)
-    found: tuple[Array, Array | None] = rung.back(dy, y, leak=leak, sums=sums)
+    arguments.check_equal_shapes("epilogue.back", dy=dy, y=y)
+    arguments.same_kind("epilogue.back", dy=dy, y=y)
+    found: tuple[Array, Array | None] = LADDER.choose(dy.size, dy, y).back(dy, y, leak=leak, sums=sums)
     return found
+
+
+def _check(operation: str, beside: Array, b: Array | None, columns: int, leak: float) -> None:
+    _check_leak(operation, leak)
+    if b is None:
+        arguments.same_kind(operation, y=beside)
+        return
+    if b.shape != (columns,):
+        raise ValueError(f"{operation}: the bias {b.shape} does not fit the {columns} columns of y: it must be ({columns},)")
+    arguments.same_kind(operation, y=beside, bias=b)
 
 
 def _check_leak(operation: str, leak: float) -> None:

@@ -12,7 +12,6 @@ from minigen.backend import Array, empty, empty_like
 from ..arguments import contiguous
 from ..cuda.launch import each
 from ..cuda.sums import Walk, joined
-from ..cuda.sums import sums as summed
 
 
 def finish(y: Array, b: Array | None, *, leak: float = 1.0) -> None:
@@ -21,11 +20,9 @@ def finish(y: Array, b: Array | None, *, leak: float = 1.0) -> None:
     each("epilogue/one_pass.cu", "epilogue_finish", y.size, y, b, y.size, y.shape[1], leak)
 
 
-def back(dy: Array, y: Array | None, *, leak: float = 1.0, sums: bool = True) -> tuple[Array, Array | None]:
+def back(dy: Array, y: Array, *, leak: float, sums: bool = True) -> tuple[Array, Array | None]:
     """du, and its sums."""
     R, M = dy.shape
-    if y is None or leak == 1.0:
-        return dy, summed(dy.reshape(1, R, M)).reshape(M) if sums else None
     walk, du = Walk(1, R, M), empty_like(dy)
     parts = empty((walk.many, 1, M), dy.dtype, like=dy) if sums else None
     arguments = contiguous(dy), contiguous(y), du, parts, R, M, walk.chunk, leak

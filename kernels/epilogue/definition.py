@@ -18,7 +18,7 @@ def finish(y: Array, b: Array | None, *, leak: float = 1.0) -> None:
         y *= step(y, leak)
 
 
-def back(dy: Array, y: Array | None, *, leak: float = 1.0, sums: bool = True) -> tuple[Array, Array | None]:
+def back(dy: Array, y: Array, *, leak: float, sums: bool = True) -> tuple[Array, Array | None]:
     """du = dy f'(u), and its sums."""
-    du = dy if y is None or leak == 1.0 else dy * step(y, leak)
+    du = dy * step(y, leak)
     return du, du.sum(0) if sums else None

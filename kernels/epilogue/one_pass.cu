@@ -14,6 +14,7 @@
 // architectures: sm_80 sm_90
 // registers: 40
 // instructions: LDG.E STG.E
+// instructions of epilogue_back: FADD BAR.SYNC
 
 #include "../cuda/epilogue.cuh"
 #include "../cuda/middle.cuh"

@@ -18,23 +18,23 @@ import numpy as np
 from minigen.backend import Array, empty, empty_like
 
 from ..arguments import contiguous
-from ..cuda.sums import Walk
+from ..cuda.sums import Walk, total
 
 
-def loss(mean: Array, logvar: Array, x: Array) -> tuple[Any, Array, Array]:
+def loss(mean: Array, logvar: Array, x: Array, *, scale: float = 1.0) -> tuple[Any, Array, Array]:
     """-log N(x; mean, e^logvar) per row, and its gradients by mean and logvar."""
-    return _run("gaussian_loss", mean, logvar, x)
+    return _run("gaussian_loss", scale, mean, logvar, x)
 
 
-def divergence(mean: Array, logvar: Array) -> tuple[Any, Array, Array]:
+def divergence(mean: Array, logvar: Array, *, scale: float = 1.0) -> tuple[Any, Array, Array]:
     """KL(N(mean, e^logvar) || N(0, 1)) per row, and its gradients by mean and logvar."""
-    return _run("gaussian_divergence", mean, logvar)
+    return _run("gaussian_divergence", scale, mean, logvar)
 
 
-def _run(kernel: str, *values: Any) -> tuple[Any, Array, Array]:
+def _run(kernel: str, scale: float, *values: Any) -> tuple[Any, Array, Array]:
     mean = values[0]
     walk, share = Walk(1, mean.size, 1), 1 / len(mean)
     dmean, dlogvar, parts = empty_like(mean), empty_like(mean), empty(walk.many, np.float64, like=mean)
-    arguments = (*map(contiguous, values), dmean, dlogvar, parts, mean.size, walk.chunk, share)
+    arguments = (*map(contiguous, values), dmean, dlogvar, parts, mean.size, walk.chunk, scale * share)
     walk.launch("gaussian/one_pass.cu", kernel, *arguments)
-    return np.sum(parts) * share, dmean, dlogvar
+    return total(parts, share), dmean, dlogvar

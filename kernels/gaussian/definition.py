@@ -3,7 +3,7 @@
     likelihood    sum of (l + log 2 pi + e^2 p) / 2 over all but the first axis        dmean = e p,  dl = (1 - e^2 p) / 2
     divergence    sum of (mean^2 + e^l - 1 - l) / 2                                    dmean = mean, dl = (e^l - 1) / 2
 
-and everything is divided by N, the number of rows.
+and everything is divided by N, the number of rows; the gradients are multiplied by `scale`.
 
 Legend: N rows; mean, logvar, x and the gradients (N, ...), of one shape.
 """
@@ -20,17 +20,18 @@ from minigen.backend import Array
 LOG_2PI = math.log(2 * math.pi)
 
 
-def loss(mean: Array, logvar: Array, x: Array) -> tuple[Any, Array, Array]:
+def loss(mean: Array, logvar: Array, x: Array, *, scale: float = 1.0) -> tuple[Any, Array, Array]:
     """-> (value, dmean, dlogvar)."""
     N, error, precision = len(x), mean - x, np.exp(-logvar)
-    squares = error * error * precision
-    return _total(logvar + LOG_2PI + squares) / (2 * N), error * precision / N, (1 - squares) / (2 * N)
+    squares, share = error * error * precision, scale / N
+    return _total(logvar + LOG_2PI + squares) / (2 * N), error * precision * share, (1 - squares) * (share / 2)
 
 
-def divergence(mean: Array, logvar: Array) -> tuple[Any, Array, Array]:
+def divergence(mean: Array, logvar: Array, *, scale: float = 1.0) -> tuple[Any, Array, Array]:
     """-> (value, dmean, dlogvar)."""
     N, variance = len(mean), np.exp(logvar)
-    return _total(mean * mean + variance - 1 - logvar) / (2 * N), mean / N, (variance - 1) / (2 * N)
+    share = scale / N
+    return _total(mean * mean + variance - 1 - logvar) / (2 * N), mean * share, (variance - 1) * (share / 2)
 
 
 def _total(each: Array) -> Any:

@@ -1,10 +1,11 @@
 // The Gaussian likelihood, and the divergence of a Gaussian from the standard one, each with its gradients in one pass.
 //
-//     likelihood    sum of (l + log 2 pi + e^2 p) / 2,  e = mean - x, p = e^-l        dmean = e p, dl = (1 - e^2 p) / 2
-//     divergence    sum of (mean^2 + e^l - 1 - l) / 2                                 dmean = mean, dl = (e^l - 1) / 2
+//     likelihood    sum of (l + log 2 pi + e^2 p) / 2,  e = mean - x, p = e^-l        dmean = share e p, dl = share (1 - e^2 p) / 2
+//     divergence    sum of (mean^2 + e^l - 1 - l) / 2                                 dmean = share mean, dl = share (e^l - 1) / 2
 //
-// l is the logarithm of the variance. Everything is multiplied by `share`, 1 / N for a mean over the batch: the gradients here, the
-// sum on the host. Terms are in float32 and added in float64, 256 threads to a chunk (../cuda/middle.cuh).
+// l is the logarithm of the variance. `share` is 1 / N for a mean over the batch, times whatever the gradients are to be scaled by.
+// Terms are in float32 and added in float64, 256 threads to a chunk (../cuda/middle.cuh); ../cuda/total.cu adds the chunks' sums
+// up in order and divides by N.
 // e^l - 1 is expm1, and e^l - 1 - l, which cancels near 0, is computed from it: l is near 0 at the end of training.
 // Predicted: bound by memory, 20 and 16 bytes a number; half of its speed where float64 is slow.
 //

@@ -37,23 +37,23 @@ SMALL, ONE = np.float32(0.35), np.float32(1)
 E2, E3, E4, E5, E6, E7, E8 = (np.float32(1 / math.factorial(i)) for i in range(2, 9))
 
 
-def loss(mean: Array, logvar: Array, x: Array) -> tuple[Any, Array, Array]:
+def loss(mean: Array, logvar: Array, x: Array, *, scale: float = 1.0) -> tuple[Any, Array, Array]:
     """-> (value, dmean, dlogvar)."""
-    total, dmean, dlogvar = _run(likelihoods, mean, logvar, x)
+    total, dmean, dlogvar = _run(likelihoods, scale, mean, logvar, x)
     return (total + LOG_2PI * x.size) / (2 * len(x)), dmean, dlogvar
 
 
-def divergence(mean: Array, logvar: Array) -> tuple[Any, Array, Array]:
+def divergence(mean: Array, logvar: Array, *, scale: float = 1.0) -> tuple[Any, Array, Array]:
     """-> (value, dmean, dlogvar)."""
-    total, dmean, dlogvar = _run(divergences, mean, logvar)
+    total, dmean, dlogvar = _run(divergences, scale, mean, logvar)
     return total / (2 * len(mean)), dmean, dlogvar
 
 
-def _run(kernel: Any, *values: Array) -> tuple[float, Array, Array]:
+def _run(kernel: Any, scale: float, *values: Array) -> tuple[float, Array, Array]:
     mean = values[0]
     dmean, dlogvar, sums = empty_like(mean), empty_like(mean), empty(-(-mean.size // CHUNK), np.float64)
     flat = (contiguous(v).reshape(-1) for v in values)
-    kernel.of(mean.size)(*flat, dmean.reshape(-1), dlogvar.reshape(-1), sums, mean.dtype.type(1 / len(mean)))
+    kernel.of(mean.size)(*flat, dmean.reshape(-1), dlogvar.reshape(-1), sums, mean.dtype.type(scale / len(mean)))
     return float(np.sum(sums)), dmean, dlogvar
 
 

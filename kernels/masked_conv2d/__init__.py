@@ -10,7 +10,7 @@ from typing import Any
 
 from minigen.backend import Array
 
-from .. import arguments
+from .. import arguments, epilogue
 from ..dispatch import Ladder
 from .definition import Taps
 
@@ -19,17 +19,17 @@ __all__ = ["Taps", "forward", "input_gradient", "weight_gradient"]
 LADDER = Ladder(__name__, numba="gathered", numba_from=1 << 16)  # work: multiplications
 
 
-def forward(x: Array, w: Array, taps: Taps, *, out: Array | None = None) -> Array:
-    """x (N, H, W, C), w (L, C, M) -> y (N, H, W, M), in `out` if given.
+def forward(x: Array, w: Array, taps: Taps, *, out: Array | None = None, bias: Array | None = None, leak: float = 1.0) -> Array:
+    """x (N, H, W, C), w (L, C, M) -> y (N, H, W, M), in `out` if given; with bias (M,) and leak, f(y + bias).
 
-    Raises ValueError on shapes that do not fit, TypeError on mixed precisions.
+    f is u where u > 0, else leak u (`kernels.epilogue`). Raises ValueError on shapes that do not fit, TypeError on mixed
+    precisions.
     """
     arguments.check_ndim("masked_conv2d.forward", 4, x=x)
     _check_weights("masked_conv2d.forward", w, taps, x=x, channels=1)
     dtype = arguments.same_kind("masked_conv2d.forward", x=x, w=w)
     arguments.check_out("masked_conv2d.forward", out, (*x.shape[:3], w.shape[2]), dtype)
-    y: Array = _rung(x, w).forward(x, w, taps, out=out)
-    return y
+    return epilogue.finished(_rung(x, w), "forward", w.shape[2], bias, leak, x, w, taps, out=out)
 
 
 def input_gradient(dy: Array, w: Array, taps: Taps, *, out: Array | None = None) -> Array:

@@ -1,7 +1,7 @@
 """Convolution by a list of taps and its two gradients on a GPU, in CUDA C (`implicit.cu`). The formulas are in `definition.py`.
 
 Against the definition: one matrix product over all taps, whose windows are looked up where a table of taps says, instead of a
-product and a pass over y for each. Precision and tiles are those of every product (../cuda/tiling.py).
+product and a pass over y for each. Precision and tiles are those of every product (../rounding.py, ../cuda/tiling.py).
 
 Error: |y - exact| <= (K + 1) u sum |a b| for sums of K products, u = 2^-24; tf32 adds 2^-10 sum |a b|, bf16 2^-7.
 
@@ -19,14 +19,17 @@ import numpy as np
 from minigen.backend import Array, array_module
 
 from ..arguments import contiguous, output
-from ..cuda.tiling import PRECISIONS, chosen_precision, run, tiling
+from ..cuda.tiling import run, tiling
+from ..rounding import PRECISIONS, chosen_precision
 from .definition import Taps
 
+FINISHES = True  # bias and leak (../epilogue)
 
-def forward(x: Array, w: Array, taps: Taps, *, out: Array | None = None) -> Array:
-    """x, w -> y (N, H, W, M)."""
+
+def forward(x: Array, w: Array, taps: Taps, *, out: Array | None = None, bias: Array | None = None, leak: float = 1.0) -> Array:
+    """x, w -> y = f(conv + bias) (N, H, W, M), f(u) = u where u >= 0, else leak u; bias (M,) or None."""
     y = output(out, (*x.shape[:3], w.shape[2]), x.dtype, like=x)
-    _run("forward", x, w, y, (*x.shape, w.shape[2], len(taps)), taps, (True, False))
+    _run("forward", x, w, y, (*x.shape, w.shape[2], len(taps)), taps, (True, False), bias=bias, leak=leak)
     return y
 
 
@@ -53,6 +56,8 @@ def _run(
     taps: Taps,
     along_k: tuple[bool, bool],
     accumulate: bool | None = None,
+    bias: Array | None = None,
+    leak: float = 1.0,
 ) -> None:
     """`accumulate` is None where a kernel does not ask for it."""
     first, second, where = contiguous(first), contiguous(second), table(taps, array_module(first))
@@ -63,8 +68,8 @@ def _run(
         f"masked_conv2d_{name}",
         tiling(result.size // columns, columns, depth),
         result,
-        None,
-        1.0,
+        None if bias is None else contiguous(bias),
+        leak,
         bool(accumulate),
         lambda c, bias, slope, add: (first, second, where, c, bias, *sizes, slope, *(() if accumulate is None else (add,))),
         along_k,

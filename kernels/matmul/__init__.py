@@ -7,7 +7,7 @@ from typing import Any
 
 from minigen.backend import Array, Shape
 
-from .. import arguments
+from .. import arguments, epilogue
 from ..dispatch import Ladder
 
 FEW, WHOLE = 4, range(1 << 12, 1 << 20)  # rows for few.py, and numbers of the matrix that is read or written whole
@@ -28,21 +28,22 @@ def matmul(
     transpose_b: bool = False,
     out: Array | None = None,
     accumulate: bool = False,
+    bias: Array | None = None,
+    leak: float = 1.0,
 ) -> Array:
-    """c = a b, or a' b, a b', a' b'; with `accumulate`, out += the product.
+    """c = a b, or a' b, a b', a' b'; with `accumulate`, out += the product; then, with bias (N,) and leak, c = f(c + bias).
 
     Shapes: a (M, K), or (K, M) where `transpose_a`; b (K, N), or (N, K) where `transpose_b`; c (M, N), in `out` if given.
-    Raises ValueError on shapes that do not fit, and where `accumulate` has no `out` to add to; TypeError on mixed precisions.
+    f is x where x > 0, else leak x (`kernels.epilogue`). Raises ValueError on shapes that do not fit, and where `accumulate`
+    has no `out` to add to; TypeError on mixed precisions.
     """
     m, k, n = _sizes(a.shape, b.shape, transpose_a, transpose_b)
     dtype = arguments.same_kind("matmul", a=a, b=b)
     if accumulate and out is None:
         raise ValueError("matmul: accumulate=True adds into out: pass out=")
     arguments.check_out("matmul", out, (m, n), dtype)
-    c: Array = _rung(a, b, m, k, n).matmul(
-        a, b, transpose_a=transpose_a, transpose_b=transpose_b, out=out, accumulate=accumulate
-    )
-    return c
+    rung, options = _rung(a, b, m, k, n), {"transpose_a": transpose_a, "transpose_b": transpose_b}
+    return epilogue.finished(rung, "matmul", n, bias, leak, a, b, out=out, accumulate=accumulate, **options)
 
 
 @lru_cache(maxsize=1024)  # a layer asks for the same sizes at every step

@@ -1,10 +1,11 @@
 """Matrix product on a GPU, in CUDA C.
 
-    c[m, n] = sum over k of a[m, k] b[k, n]
+    c[m, n] = f(sum over k of a[m, k] b[k, n] + bias[n])
 
 Against the definition: kernels of our own, eleven of them, each a file that says what it changes against the one before:
 naive, coalesced, shared_tile, column_tile, square_tile, vectorised, warp_tile, pipelined, float32, tf32, bf16. The engine runs
-the last three, by `tiling.precision`; the others are the way there, and run by `teach`.
+the last three, by `rounding.precision`; the others are the way there, and run by `teach`. What comes after a product, a bias
+and a leaky ReLU f, is done before a number is written.
 
 Error: |c - exact| <= (K + 1) u sum over k of |a b| with u = 2^-24; tf32 adds 2^-10 sum |a b|, bf16 2^-7.
 
@@ -17,7 +18,10 @@ from minigen.backend import Array, empty
 
 from ..arguments import contiguous, output
 from ..cuda.launch import launch
-from ..cuda.tiling import chosen_precision, run, tiling
+from ..cuda.tiling import run, tiling
+from ..rounding import chosen_precision
+
+FINISHES = True  # bias and leak (../epilogue)
 
 # Of the rungs that teach: threads of a block, and the rows and columns of c that it makes.
 TEACHING: dict[str, tuple[tuple[int, ...], int]] = {
@@ -40,23 +44,10 @@ def matmul(
     transpose_b: bool = False,
     out: Array | None = None,
     accumulate: bool = False,
+    bias: Array | None = None,
+    leak: float = 1.0,
 ) -> Array:
-    """c (M, N) = a b, or out += a b."""
-    return affine(a, b, None, transpose_a=transpose_a, transpose_b=transpose_b, out=out, accumulate=accumulate)
-
-
-def affine(
-    a: Array,
-    b: Array,
-    bias: Array | None,
-    *,
-    slope: float = 1.0,
-    transpose_a: bool = False,
-    transpose_b: bool = False,
-    out: Array | None = None,
-    accumulate: bool = False,
-) -> Array:
-    """c (M, N) = f(a b + bias), f(x) = x where x >= 0, else slope x; bias (N,) or None. With `accumulate`, f(... + out)."""
+    """c (M, N) = f(a b + bias), f(x) = x where x >= 0, else leak x; bias (N,) or None. With `accumulate`, f(... + out)."""
     a, b = contiguous(a), contiguous(b)
     rows, depth = a.shape[::-1] if transpose_a else a.shape
     columns = b.shape[1 - transpose_b]
@@ -67,8 +58,8 @@ def affine(
         f"matmul_{name}",
         tiling(rows, columns, depth),
         c,
-        bias,
-        slope,
+        None if bias is None else contiguous(bias),
+        leak,
         accumulate,
         lambda c, bias, slope, accumulate: (a, b, c, bias, rows, columns, depth, slope, accumulate),
         (not transpose_a, transpose_b),

@@ -16,6 +16,7 @@
 // architectures: sm_80 sm_90
 // options: TRANSPOSE_A=0,1 TRANSPOSE_B=0,1 LARGE=0,1
 // registers: 232
+// registers with LARGE=0: 168
 // instructions: FFMA LDGSTS LDS.128
 
 #include "product.cuh"

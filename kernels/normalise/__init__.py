@@ -1,8 +1,8 @@
-"""The passes over memory that a normalisation makes, with an activation after it: moments, scaling, sums, gradient.
+"""The passes over memory that a normalisation makes, with an activation after it: statistics, scaling, sums, gradient.
 
-Values lie as (B, R, C): statistics belong to every b and channel c and are over the R between. Batch normalisation has B = 1
-and R = N H W; group normalisation has B = N, R = H W, and joins the channels of a group itself, from numbers that are few.
-What happens between the passes, the layers say (layers/batch_norm.py, group_norm.py); here are the passes alone.
+Values lie as (B, R, C), B batches of R rows and C channels. The channels form `groups` of neighbours, by default each its own,
+and mean and variance are those of a b and a group, over its rows and its K channels. Batch normalisation has B = 1 and
+R = N H W, group normalisation B = N and R = H W. Statistics stand beside every channel, (B, C).
 
 After the scaling comes an activation f, so that a normalised value goes through memory once: "leaky" with slope `leak` below
 zero (1: no activation at all, 0: ReLU), or "silu".
@@ -20,11 +20,15 @@ LADDER = Ladder(__name__, numba="one_pass", numba_from=1 << 9)  # work: elements
 KINDS = ("leaky", "silu")
 
 
-def moments(x: Array) -> tuple[Array, Array]:
-    """x (B, R, C) -> its mean and biased variance over R, (B, C) each."""
-    arguments.check_ndim("normalise.moments", 3, x=x)
-    arguments.same_kind("normalise.moments", x=x)
-    found: tuple[Array, Array] = LADDER.choose(x.size, x).moments(x)
+def statistics(x: Array, *, eps: float, groups: int | None = None) -> tuple[Array, Array, Array]:
+    """x (B, R, C) -> the mean, the biased variance and r = 1 / sqrt(var + eps) of every group, (B, C) each.
+
+    Like the three below, it raises ValueError on shapes that do not fit, TypeError on mixed precisions.
+    """
+    arguments.check_ndim("normalise.statistics", 3, x=x)
+    arguments.same_kind("normalise.statistics", x=x)
+    groups = _groups("normalise.statistics", groups, x)
+    found: tuple[Array, Array, Array] = LADDER.choose(x.size, x).statistics(x, eps=eps, groups=groups)
     return found
 
 
@@ -33,7 +37,7 @@ def scale(
 ) -> tuple[Array, Array]:
     """xhat = (x - mean) r and y = f(gain xhat + b), (B, R, C) each, of x (B, R, C), mean and r (B, C), gain and b (C,).
 
-    Like the two below, it raises ValueError on shapes that do not fit and an unknown kind, TypeError on mixed precisions.
+    It and the two below raise ValueError on an unknown kind, too.
     """
     _check("normalise.scale", x, {"mean": mean, "r": r}, {"gain": gain, "b": b})
     arguments.same_kind("normalise.scale", x=x, mean=mean, r=r, gain=gain, b=b)
@@ -57,20 +61,26 @@ def gradient(
     xhat: Array,
     gain: Array,
     b: Array,
-    straight: Array,
+    r: Array,
     level: Array,
     tilt: Array,
     *,
+    groups: int | None = None,
+    moving: bool = True,
     kind: str = "leaky",
     leak: float = 1.0,
 ) -> Array:
-    """dx = straight du - level - tilt xhat, (B, R, C), du as in `sums`; straight, level and tilt (B, C)."""
+    """dx (B, R, C) = r (gain du - m(gain level) - xhat m(gain tilt)), with du, level and tilt (B, C) as in `sums`, r (B, C).
+
+    m(s), of sums over R, is the mean over all values of a group: their sum over its channels, divided by R K. Where mean and
+    variance do not depend on x, `moving` is False, and dx = r gain du.
+    """
     arguments.check_equal_shapes("normalise.gradient", dy=dy, xhat=xhat)
-    of_groups = {"straight": straight, "level": level, "tilt": tilt}
+    of_groups = {"r": r, "level": level, "tilt": tilt}
     _check("normalise.gradient", dy, of_groups, {"gain": gain, "b": b})
     arguments.same_kind("normalise.gradient", dy=dy, xhat=xhat, gain=gain, b=b, **of_groups)
-    rung = LADDER.choose(dy.size, dy, xhat, gain, b, straight, level, tilt)
-    dx: Array = rung.gradient(dy, xhat, gain, b, straight, level, tilt, kind=_known(kind), leak=leak)
+    how = {"groups": _groups("normalise.gradient", groups, dy), "moving": moving, "kind": _known(kind), "leak": leak}
+    dx: Array = LADDER.choose(dy.size, dy, xhat, gain, b, r, level, tilt).gradient(dy, xhat, gain, b, r, level, tilt, **how)
     return dx
 
 
@@ -82,6 +92,15 @@ def _check(name: str, values: Array, of_groups: dict[str, Array], of_channels: d
         for label, array in arrays.items():
             if array.shape != wanted:
                 raise ValueError(f"{name}: {label} {array.shape} must be {wanted} beside values of shape {values.shape}")
+
+
+def _groups(name: str, groups: int | None, values: Array) -> int:
+    C: int = values.shape[2]
+    if groups is None:
+        return C
+    if groups < 1 or C % groups:
+        raise ValueError(f"{name}: {groups} groups do not divide {C} channels evenly")
+    return groups
 
 
 def _known(kind: str) -> str:

@@ -4,8 +4,8 @@ Against the definition: each pass is one kernel that reads its values once, sums
 
 Error: mean and sums u (R / (K h) + log2 h + K) of the sum of the absolute values, u = 2^-24; see passes.cu for the rest.
 
-Legend: B, C what statistics belong to, R what they are over, K chunks of rows. x, y, xhat, dy, dx (B, R, C);
-mean, r, straight, level, tilt (B, C); gain, b (C,).
+Legend: B batches, R rows, C channels, G groups, K chunks of rows. x, y, xhat, dy, dx (B, R, C); mean, var, r, level, tilt
+(B, C); gain, b (C,).
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ FILE = "normalise/passes.cu"
 KINDS = {"leaky": 0, "silu": 3}  # the kernel's KIND
 
 
-def moments(x: Array) -> tuple[Array, Array]:
-    """Mean and variance."""
+def statistics(x: Array, *, eps: float, groups: int | None = None) -> tuple[Array, Array, Array]:
+    """Mean, variance and r."""
     B, R, C = x.shape
     walk = Walk(B, R, C)
     means, squares = (empty((walk.many, B, C), x.dtype, like=x) for _ in range(2))
     walk.launch(FILE, "moments_of_chunks", contiguous(x), means, squares, B, R, C, walk.chunk)
-    mean, var = (empty((B, C), x.dtype, like=x) for _ in range(2))
-    each(FILE, "joined_moments", B * C, means, squares, mean, var, walk.many, B * C, R, walk.chunk)
-    return mean, var
+    mean, var, r = (empty((B, C), x.dtype, like=x) for _ in range(3))
+    sizes = walk.many, B * C, R, walk.chunk, C // (groups or C)
+    each(FILE, "joined_moments", B * C, means, squares, mean, var, r, *sizes, eps)
+    return mean, var, r
 
 
 def scale(
@@ -46,11 +47,11 @@ def sums(dy: Array, xhat: Array, gain: Array, b: Array, *, kind: str = "leaky", 
     """sum du and sum du xhat."""
     B, R, C = dy.shape
     walk = Walk(B, R, C)
-    parts = [empty((walk.many, B, C), dy.dtype, like=dy) for _ in range(2)]
+    parts = empty((walk.many, 2 * B, C), dy.dtype, like=dy)
     values = map(contiguous, (dy, xhat, gain, b))
-    walk.launch(FILE, "summed", *values, *parts, B, R, C, walk.chunk, leak, KIND=KINDS[kind])
-    level, tilt = (joined(part, empty((B, C), dy.dtype, like=dy)) for part in parts)
-    return level, tilt
+    walk.launch(FILE, "summed", *values, parts, B, R, C, walk.chunk, leak, KIND=KINDS[kind])
+    both = parts[0] if walk.many == 1 else joined(parts, empty((2 * B, C), dy.dtype, like=dy))
+    return both[:B], both[B:]
 
 
 def gradient(
@@ -58,16 +59,19 @@ def gradient(
     xhat: Array,
     gain: Array,
     b: Array,
-    straight: Array,
+    r: Array,
     level: Array,
     tilt: Array,
     *,
+    groups: int | None = None,
+    moving: bool = True,
     kind: str = "leaky",
     leak: float = 1.0,
 ) -> Array:
     """dx."""
     B, R, C = dy.shape
-    walk, dx = Walk(B, R, C), empty_like(dy)
-    values = map(contiguous, (dy, xhat, gain, b, straight, level, tilt))
-    walk.launch(FILE, "projected", *values, dx, R, C, walk.chunk, leak, KIND=KINDS[kind])
+    walk, dx, K = Walk(B, R, C), empty_like(dy), C // (groups or C)
+    values = map(contiguous, (dy, xhat, gain, b, r, level, tilt))
+    share = 1 / (R * K) if moving else 0.0
+    walk.launch(FILE, "projected", *values, dx, R, C, walk.chunk, K, share, leak, KIND=KINDS[kind])
     return dx

@@ -1,21 +1,24 @@
 """The passes of a normalisation, plainly. What they compute is in the functions' first lines; f is in activation/definition.py.
 
-Legend: B, C what statistics belong to, R what they are over. x, y, xhat, dy, dx (B, R, C); mean, r, straight, level, tilt
-(B, C); gain, b (C,).
+Legend: B batches, R rows, C channels, G groups of K = C / G. x, y, xhat, dy, dx (B, R, C); mean, var, r, level, tilt (B, C);
+gain, b (C,).
 """
 
 from __future__ import annotations
+
+import numpy as np
 
 from minigen.backend import Array
 
 from ..activation import definition as activation
 
 
-def moments(x: Array) -> tuple[Array, Array]:
-    """The mean, and the mean of (x - mean)^2: a square, not `var` or `abs`, and so analytic in complex x too."""
-    mean = x.mean(1)  # (B, C)
+def statistics(x: Array, *, eps: float, groups: int | None = None) -> tuple[Array, Array, Array]:
+    """mean, var = mean of (x - mean)^2, and r. A square, not `var` or `abs`, and so analytic in complex x too."""
+    mean = over_group(x.mean(1), groups)  # (B, C)
     off = x - mean[:, None]
-    return mean, (off * off).mean(1)
+    var = over_group((off * off).mean(1), groups)
+    return mean, var, (var + eps) ** -0.5
 
 
 def scale(
@@ -40,15 +43,30 @@ def gradient(
     xhat: Array,
     gain: Array,
     b: Array,
-    straight: Array,
+    r: Array,
     level: Array,
     tilt: Array,
     *,
+    groups: int | None = None,
+    moving: bool = True,
     kind: str = "leaky",
     leak: float = 1.0,
 ) -> Array:
-    """straight du - level - tilt xhat."""
-    return before(dy, xhat, gain, b, kind, leak) * straight[:, None] - level[:, None] - xhat * tilt[:, None]
+    """r (gain du - m(gain level) - xhat m(gain tilt)), or r gain du."""
+    dx = before(dy, xhat, gain, b, kind, leak) * (gain * r)[:, None]
+    if moving:
+        down, across = (r * over_group(gain * total, groups) / dy.shape[1] for total in (level, tilt))  # (B, C) each
+        dx = dx - down[:, None] - xhat * across[:, None]
+    return dx
+
+
+def over_group(u: Array, groups: int | None) -> Array:
+    """The mean over the channels of a group, beside each of them: (B, C) -> (B, C)."""
+    B, C = u.shape
+    if groups is None or groups == C:
+        return u
+    means = u.reshape(B, groups, -1).mean(2)  # (B, G)
+    return np.repeat(means, C // groups, 1)
 
 
 def before(dy: Array, xhat: Array, gain: Array, b: Array, kind: str, leak: float) -> Array:

@@ -1,7 +1,7 @@
 """The passes of a normalisation, each reading its values once. The formulas are in `definition.py`.
 
 Against the definition: NumPy goes through memory for every operation, some fifteen times for a normalisation with its
-activation and their gradients; here it is four times (moments, scale; sums, gradient), shared out over chunks of rows that
+activation and their gradients; here it is four times (statistics, scale; sums, gradient), shared out over chunks of rows that
 stay in the nearest cache.
 
 The variance is a sum of squares of differences from the mean, and the mean is not known before the last value. So every chunk
@@ -14,8 +14,8 @@ Subtracting R mean^2 from the sum of x^2, which needs no second look, loses all 
 deviation. Sums of a chunk are in float32, over at most ROWS values each: relative error at most ROWS u, u = 2^-24, of the sum
 of the absolute values, and typically u sqrt(ROWS). The chunks are the same for any number of threads, and so is the result.
 
-Legend: B, C what statistics belong to, R what they are over, K chunks of rows. x, y, xhat, dy, dx (B, R, C);
-mean, r, straight, level, tilt (B, C); gain, b (C,).
+Legend: B batches, R rows, C channels, G groups, K chunks of rows. x, y, xhat, dy, dx (B, R, C); mean, var, r, level, tilt
+(B, C); gain, b (C,).
 """
 
 from __future__ import annotations
@@ -29,23 +29,22 @@ from minigen.backend import Array, empty, empty_like
 
 from ..arguments import contiguous
 from ..jit import CompiledTwice, compiled_for_one
+from ..sums.one_pass import add_up, rows_of
 from ..vector_math import sigmoid
 
-CHUNK = 4096  # numbers of a chunk, 16 KiB in float32
-ROWS = 512  # of a chunk at most
 
-
-def moments(x: Array) -> tuple[Array, Array]:
-    """Mean and variance."""
+def statistics(x: Array, *, eps: float, groups: int | None = None) -> tuple[Array, Array, Array]:
+    """Mean, variance and r."""
     x = contiguous(x)
     B, R, C = x.shape
     rows = rows_of(C)
     chunks = -(-R // rows)
     means, squares = (empty((B, chunks, C), x.dtype) for _ in range(2))
     chunk_moments.of(x.size)(x, means, squares, rows)
-    mean, var = (empty((B, C), x.dtype) for _ in range(2))
+    mean, var, r = (empty((B, C), x.dtype) for _ in range(3))
     join(means, squares, rows, R, empty((2, C), np.float64), mean, var)
-    return mean, var
+    join_groups(mean, var, r, groups or C, eps)
+    return mean, var, r
 
 
 def scale(
@@ -65,7 +64,7 @@ def sums(dy: Array, xhat: Array, gain: Array, b: Array, *, kind: str = "leaky", 
     parts = empty((2, B, -(-R // rows), C), dy.dtype)
     SUMS[kind].of(dy.size)(contiguous(dy), contiguous(xhat), contiguous(gain), contiguous(b), parts, rows, dy.dtype.type(leak))
     level, tilt = summed = empty((2, B, C), dy.dtype)
-    add_up(parts.reshape(2 * B, -1, C), empty(C, np.float64), summed.reshape(2 * B, C))
+    add_up(parts.reshape(2 * B, -1, C), empty(C, np.float64), summed.reshape(2 * B, C), False)
     return level, tilt
 
 
@@ -74,23 +73,22 @@ def gradient(
     xhat: Array,
     gain: Array,
     b: Array,
-    straight: Array,
+    r: Array,
     level: Array,
     tilt: Array,
     *,
+    groups: int | None = None,
+    moving: bool = True,
     kind: str = "leaky",
     leak: float = 1.0,
 ) -> Array:
     """dx."""
-    dx = empty_like(dy)
-    small = map(contiguous, (gain, b, straight, level, tilt))
-    GRADIENT[kind].of(dy.size)(contiguous(dy), contiguous(xhat), *small, dx, rows_of(dy.shape[2]), dy.dtype.type(leak))
+    dx, (_, R, C) = empty_like(dy), dy.shape
+    dy, xhat, gain, b, r, level, tilt = map(contiguous, (dy, xhat, gain, b, r, level, tilt))
+    straight, down, across = few = empty((3, *r.shape), dy.dtype)
+    coefficients(gain, r, level, tilt, groups or C, 1 / R if moving else 0.0, few)
+    GRADIENT[kind].of(dy.size)(dy, xhat, gain, b, straight, down, across, dx, rows_of(C), dy.dtype.type(leak))
     return dx
-
-
-def rows_of(channels: int) -> int:
-    """How many rows a chunk has."""
-    return max(1, min(ROWS, CHUNK // channels))
 
 
 @CompiledTwice
@@ -143,17 +141,40 @@ def join(means: Array, squares: Array, rows: int, height: int, sums: Any, mean: 
 
 
 @compiled_for_one
-def add_up(parts: Array, total: Any, summed: Array) -> None:
-    """summed (B, C) = the sum of the chunks' parts (B, K, C), through total (C,) in float64."""
-    chunks, channels = np.uint64(parts.shape[1]), np.uint64(parts.shape[2])
-    for n in range(np.uint64(parts.shape[0])):
-        for c in range(channels):
-            total[c] = 0
-        for k in range(chunks):
-            for c in range(channels):
-                total[c] += parts[n, k, c]
-        for c in range(channels):
-            summed[n, c] = total[c]
+def join_groups(mean: Array, var: Array, r: Array, groups: int, eps: float) -> None:
+    """From those of every channel, mean and var of its group, in float64 and in place; and r = 1 / sqrt(var + eps)."""
+    together = np.uint64(mean.shape[1]) // np.uint64(groups)
+    share, one = 1 / np.float64(together), np.uint64(1)
+    for n in range(np.uint64(mean.shape[0])):
+        for g in range(np.uint64(groups)):
+            first, beyond = g * together, (g + one) * together
+            whole, square = 0.0, 0.0
+            for c in range(first, beyond):
+                whole += share * mean[n, c]
+            for c in range(first, beyond):
+                apart = mean[n, c] - whole
+                square += share * (var[n, c] + apart * apart)
+            factor = 1 / np.sqrt(square + eps)
+            for c in range(first, beyond):
+                mean[n, c], var[n, c], r[n, c] = whole, square, factor
+
+
+@compiled_for_one
+def coefficients(gain: Array, r: Array, level: Array, tilt: Array, groups: int, share: float, few: Array) -> None:
+    """gain r, r m(gain level) and r m(gain tilt), with `share` = 1 / R: (3, B, C)."""
+    together, one, two = np.uint64(r.shape[1]) // np.uint64(groups), np.uint64(1), np.uint64(2)
+    share = share / np.float64(together)
+    for n in range(np.uint64(r.shape[0])):
+        for g in range(np.uint64(groups)):
+            first, beyond = g * together, (g + one) * together
+            down, across = 0.0, 0.0
+            for c in range(first, beyond):
+                down += gain[c] * level[n, c]
+                across += gain[c] * tilt[n, c]
+            for c in range(first, beyond):
+                few[np.uint64(0), n, c] = gain[c] * r[n, c]
+                few[one, n, c] = r[n, c] * share * down
+                few[two, n, c] = r[n, c] * share * across
 
 
 def scale_kernel(SILU: bool) -> Any:
@@ -217,8 +238,8 @@ def gradient_kernel(SILU: bool) -> Any:
         gain: Array,
         b: Array,
         straight: Array,
-        level: Array,
-        tilt: Array,
+        down: Array,
+        across: Array,
         dx: Array,
         rows: int,
         leak: Any,
@@ -237,7 +258,7 @@ def gradient_kernel(SILU: bool) -> Any:
                         du = dy[n, i, c] * (s + u * s * sigmoid(-u))
                     else:
                         du = dy[n, i, c] if u > 0 else leak * dy[n, i, c]
-                    dx[n, i, c] = straight[n, c] * du - level[n, c] - tilt[n, c] * z
+                    dx[n, i, c] = straight[n, c] * du - down[n, c] - across[n, c] * z
 
     return projected
 

@@ -1,7 +1,8 @@
-"""Philox and the numbers made of it on a GPU, in CUDA C (`words.cu`). Cipher and formulas are in `definition.py`.
+"""Philox and the numbers made of it on a GPU, in CUDA C (`words.cu`, `order.cu`). Cipher and formulas are in `definition.py`.
 
 Against the definition: a thread takes a block of four words from its counter to numbers in registers; the array library writes
-some sixty arrays on the way. Words and uniform numbers are the same bits as on the CPU.
+some sixty arrays on the way. Words, uniform numbers and orders are the same bits as on the CPU. An order is found by counting
+instead of sorting.
 
 Error: of normal numbers 1e-6, absolute, of the exact value of the formula.
 
@@ -16,9 +17,11 @@ import numpy as np
 
 from minigen.backend import Array, empty
 
+from ..arguments import contiguous
 from ..cuda.launch import each, launch
 from .definition import Words
 
+ORDERED = 128  # numbers of a block
 Key = Words | Array  # four words: of the host, or (4,) uint32 in the device's memory
 
 
@@ -35,6 +38,14 @@ def uniform(key: Words, n: int, dtype: np.dtype[Any], *, like: Any = None) -> Ar
 def normal(key: Words, n: int, dtype: np.dtype[Any], *, like: Any = None) -> Array:
     """(n,) standard normal numbers, float32; u is moved into (0, 1], where its logarithm is finite."""
     return _drawn("normal", key, n, dtype, like)
+
+
+def order(words: Array) -> Array:
+    """The places of n random 64-bit numbers in rising order, (n,) int64: of words (n, 2), the upper half first."""
+    n = len(words)
+    places = empty(n, np.int64, like=words)
+    launch("philox/order.cu", "philox_order", (-(-n // ORDERED),), (ORDERED,), contiguous(words), places, n)
+    return places
 
 
 def child(parent: Array, name: int, use: tuple[int, int]) -> Array:

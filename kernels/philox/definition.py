@@ -15,6 +15,9 @@ uniform is u; two neighbours u, v make two standard normal numbers (Box and Mull
 
 float32 has room for the upper 24 bits of a word, float64 for all 32: the same noise, differently rounded.
 
+A random permutation is the order of n random numbers, of 64 bits: that two of them are equal is rare enough, n^2 2^-65, and
+then the first comes first.
+
 Legend: n words or numbers drawn, B blocks of four words.
 """
 
@@ -56,6 +59,13 @@ def words(key: Words, n: int, *, like: Any = None) -> Array:
     counter = block & _LOW, block >> 32, xp.full_like(block, c2), xp.full_like(block, c3)
     drawn: Array = xp.stack(philox(counter, (k0, k1)), 1).reshape(-1)[:n].astype(np.uint32)
     return drawn
+
+
+def order(words: Array) -> Array:
+    """The places of n random 64-bit numbers in rising order, (n,) int64: of words (n, 2), the upper half first."""
+    halves = words.astype(np.uint64)
+    places: Array = np.argsort((halves[:, 0] << np.uint64(32)) | halves[:, 1], kind="stable")
+    return places
 
 
 def uniform(key: Words, n: int, dtype: np.dtype[Any], *, like: Any = None) -> Array:

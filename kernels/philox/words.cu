@@ -16,7 +16,9 @@
 //
 // architectures: sm_80 sm_90
 // registers: 40
-// instructions: IMAD LOP3.LUT STG.E.128
+// instructions: IMAD LOP3.LUT
+// instructions of philox_words philox_uniform philox_normal: STG.E.128
+// instructions of philox_words_read philox_uniform_read philox_normal_read: LDG.E STG.E.128
 
 __device__ __forceinline__ uint4 philox(unsigned long long block, unsigned c2, unsigned c3, unsigned k0, unsigned k1) {
     uint4 c = make_uint4(unsigned(block), unsigned(block >> 32), c2, c3);

@@ -18,6 +18,8 @@
 // architectures: sm_80 sm_90
 // registers: 40
 // instructions: LDG.E STG.E
+// instructions of reparameterize_sample reparameterize_gradient: MUFU.EX2
+// instructions of reparameterize_log_ratio: DADD
 
 #include "../cuda/middle.cuh"
 

@@ -1,13 +1,12 @@
 """Softmax of rows and its gradient, each row while it lies in the nearest cache. The formulas are in `definition.py`.
 
 Against the definition: there, largest number, difference, exponential, sum and quotient are passes over all of memory. Here a
-row is read once and written once; its three short loops find it in the cache. exp is a polynomial (vector_math.py), which the
-compiler turns into vector instructions, and so is the largest number: kept in LANES places side by side, since the largest of
-one chain of numbers may not be reordered where a NaN might be among them.
+row is read once and written once; its three short loops find it in the cache. exp and the largest of a row are vector
+instructions (vector_math.py).
 
 A NaN is larger than nothing, so `top` leaves it out, and the row becomes NaN by its sum. Beside a NaN, an infinity makes one.
 
-Error: of y (K / LANES + 8) u relative, u = 2^-24, beside what x's rounding leaves; of dx that of a sum of K products.
+Error: of y (K / 16 + 8) u relative, u = 2^-24, beside what x's rounding leaves; of dx that of a sum of K products.
 
 Legend: R rows, K classes. x, y, dy, dx (R, K).
 """
@@ -20,11 +19,8 @@ from numba import prange
 from minigen.backend import Array, empty_like
 
 from ..arguments import contiguous
-from ..jit import compiled, registers
-from ..vector_math import exp
-
-LANES = 16
-ONE, _L = np.uint64(1), np.uint64(LANES)
+from ..jit import compiled
+from ..vector_math import exp, largest
 
 
 def forward(x: Array) -> Array:
@@ -45,21 +41,10 @@ def gradient(dy: Array, y: Array) -> Array:
 @compiled
 def rows(x: Array, y: Array) -> None:
     """Fills y (R, K)."""
-    classes, zero = np.uint64(x.shape[1]), np.uint64(0)
-    whole = classes // _L * _L
+    classes = np.uint64(x.shape[1])
     for task in prange(x.shape[0]):
         row = np.uint64(task)
-        tops = registers(1, LANES, x.dtype)
-        for lane in range(_L):
-            tops[zero, lane] = x[row, zero]
-        for k in range(zero, whole, _L):
-            for lane in range(_L):
-                tops[zero, lane] = x[row, k + lane] if x[row, k + lane] > tops[zero, lane] else tops[zero, lane]
-        top = tops[zero, zero]
-        for lane in range(ONE, _L):
-            top = tops[zero, lane] if tops[zero, lane] > top else top
-        for k in range(whole, classes):
-            top = x[row, k] if x[row, k] > top else top
+        top = largest(x[row])
         total = x.dtype.type(0)
         for k in range(classes):
             e = exp(x[row, k] - top)

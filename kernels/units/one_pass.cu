@@ -14,7 +14,8 @@
 //
 // architectures: sm_80 sm_90
 // registers: 40
-// instructions: LDG.E STG.E
+// instructions: LDG.E STG.E MUFU.EX2
+// instructions of units_summed_out: DADD
 
 #include "../cuda/middle.cuh"
 

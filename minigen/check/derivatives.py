@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from ..backend import to_device
 from ..layers.tree import Tree, leaves, map_tree, moving
 from .subject import STEP, Lacks, Meter, Skip, Subject, imag, real
 from .values import FLOOR, gap, inner
@@ -13,12 +14,12 @@ from .values import FLOOR, gap, inner
 
 def norm(tree: Tree) -> float:
     """The length of a tree as one vector."""
-    return math.sqrt(sum(float((np.abs(leaf) ** 2).sum()) for leaf in leaves(tree)))
+    return math.sqrt(sum(float((np.abs(to_device(leaf, "cpu")) ** 2).sum()) for leaf in leaves(tree)))
 
 
 def size(tree: Tree) -> int:
     """The count of numbers in a tree."""
-    return sum(np.asarray(leaf).size for leaf in leaves(tree))
+    return sum(to_device(leaf, "cpu").size for leaf in leaves(tree))
 
 
 def slope_gap(numeric: float, g: Tree, v: Tree) -> float:

@@ -44,6 +44,11 @@ class DeviceArray(NDArrayOperatorsMixin):
             raise CaptureError(f"x.get() of shape {self._held.shape} inside a captured step: the host waits for the device")
         return np.array(self._held)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> DeviceArray:
+        """As CuPy's: a copy on the device, in its turn with the other operations there."""
+        copy: DeviceArray = self.copy()
+        return copy
+
     def set(self, values: Any) -> None:
         """Takes the values of an array of the host."""
         self._held[...] = values

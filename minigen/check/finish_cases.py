@@ -67,6 +67,7 @@ FINISH_CASES: tuple[Case, ...] = (
         reference=lambda l, x: and_then(l, plain.batch_norm(l, x)),
         committed=plain.running,
     ),
+    Case("BatchNorm of rows and ReLU", BatchNorm, lambda s: BatchNorm(s.a, activation=ReLU()), lambda s: (s.N + 2, s.a)),
     Case(
         "GroupNorm and SiLU",
         GroupNorm,

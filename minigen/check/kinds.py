@@ -65,7 +65,7 @@ def inverse(s: Subject, m: Meter) -> None:
     else:
         raise Skip("it is no bijection")
     m.expect("inverse(forward(x))", gap(x, wanted))
-    m.expect("the inverse's logdet, which is minus forward's,", gap(-np.asarray(back), np.asarray(logdet)))
+    m.expect("the inverse's logdet, which is minus forward's,", gap(-back, logdet))
 
 
 def volume(s: Subject, m: Meter) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..kernels import bernoulli, reparameterize
+from ..kernels.arguments import check_equal_shapes
 from ..losses import adversarial, likelihood
 from ..random import Key
 from .case import LossCase, Sizes
@@ -53,10 +54,10 @@ def _weighed(logits: Any, weights: Any, x: Any) -> tuple[Any, Any, Any]:
 def _sampled(mu: Any, logvar: Any, eps: Any, c: Any, r: Any) -> tuple[Any, Any, Any]:
     """sum_k (c_k . z_k + r_k (log p(z_k) - log q(z_k))) / N over samples z_k = mu + e^(logvar/2) eps_k."""
     N = likelihood._rows("samples of a Gaussian", mu)
-    likelihood._same_shape("samples of a Gaussian", eps=eps, c=c)
+    check_equal_shapes("samples of a Gaussian", eps=eps, c=c)
     z = reparameterize.sample(mu, logvar, eps)  # (N, K, L)
     ratio = reparameterize.log_ratio(logvar, eps, z)  # (N, K)
-    likelihood._same_shape("samples of a Gaussian", ratio=ratio, r=r)
+    check_equal_shapes("samples of a Gaussian", ratio=ratio, r=r)
     dmu, dlogvar = reparameterize.gradient((c - r[..., None] * z) / N, logvar, eps)
     return ((c * z).sum() + (r * ratio).sum()) / N, dmu, dlogvar + r.sum(1, keepdims=True) / (2 * N)
 

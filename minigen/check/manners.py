@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import to_device
 from ..layers.bijection import Chain
 from ..layers.composite import Composite
 from ..layers.layer import Layer, StaleCacheError
@@ -29,7 +30,7 @@ def _second(s: Subject) -> tuple[Any, Callable[..., tuple[Tree, Tree, Any]]] | N
 def repeatable(s: Subject, m: Meter) -> None:
     y, _ = s.forward()
     for leaf in leaves(s.y):
-        if not np.isfinite(leaf).all():
+        if not np.isfinite(to_device(leaf, "cpu")).all():
             raise Lacks("y holds a number that is not finite")
     if any(not np.array_equal(a, b) for a, b in zip(leaves(y), leaves(s.y), strict=True)):
         raise Lacks("a second forward gives another y")
@@ -154,7 +155,7 @@ def spared(s: Subject, m: Meter) -> None:
 
 
 def _no_gradient(grads: dict[str, Any], what: str) -> None:
-    filled = [path for path, g in grads.items() if g.any()]
+    filled = [path for path, g in grads.items() if to_device(g, "cpu").any()]
     if filled:
         raise Lacks(f"{what} still fills the gradient of {filled[0]}")
 

@@ -3,15 +3,19 @@
 It does what CUDA does, as far as arrays can: recording changes nothing (what was written is put back, what was made holds NaN),
 launching does every operation again on the arrays that it met, at their addresses, into the results that it made. A number that
 was an argument stays that number. And it refuses, by the operation's name, what a captured graph cannot hold: bringing an array
-to the host or one from there, an index of unknown length, a library's product (CuPy's cuBLAS), an array that is made in a
-launch.
+to the host or one from there, an index of unknown length, a library's product (CuPy's cuBLAS), sort or solver, an array that is
+made in a launch.
+
+What an operation touches is taken down too: `library_share` is the part of a step that is not on our kernels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +24,38 @@ from ..backend import CaptureError
 
 PRODUCTS = {"matmul", "dot", "vdot", "inner", "outer", "tensordot", "einsum"}
 LENGTHS = {"nonzero", "flatnonzero", "argwhere", "unique", "extract", "compress"}
+WAITING = {
+    *("sort", "argsort", "lexsort", "partition", "argpartition", "median"),
+    *("inv", "solve", "det", "slogdet", "cholesky", "qr", "svd", "eigh", "pinv"),
+}
+KERNEL = "launch"  # the name of an operation that is one of our kernels; all others are the library's
+HERE, PACKAGE = Path(__file__).parent, Path(__file__).parents[1]
+
+
+class Operation(NamedTuple):
+    """One operation of a graph."""
+
+    name: str
+    again: Callable[[], None]
+    touched: int  # numbers of the arrays that it reads and writes
+    where: str  # the line of minigen that asked for it, "layers/act_norm.py:52"
+
+
+def library_share(graphs: Iterable[RecordedGraph]) -> float:
+    """Of all numbers that the operations touch, the part that operations of the array library do: 0 where all are our kernels.
+
+    An array is counted where it is read and where it is written, in each operation anew; making one without values is no work.
+    """
+    work = [operation for graph in graphs for operation in graph.work]
+    return sum(one.touched for one in work if one.name != KERNEL) / max(1, sum(one.touched for one in work))
+
+
+def library_lines(graphs: Iterable[RecordedGraph]) -> list[tuple[int, int, str, str]]:
+    """(numbers touched, operations, name, where) of the library's, by the line that asked for them, the largest first."""
+    lines: dict[tuple[str, str], list[int]] = {}
+    for operation in (operation for graph in graphs for operation in graph.work if operation.name != KERNEL):
+        lines.setdefault((operation.name, operation.where), []).append(operation.touched)
+    return sorted(((sum(sizes), len(sizes), *line) for line, sizes in lines.items()), reverse=True)
 
 
 class RecordedGraph:
@@ -29,7 +65,7 @@ class RecordedGraph:
     launching = False
 
     def __init__(self) -> None:
-        self.work: list[tuple[str, Callable[[], None]]] = []
+        self.work: list[Operation] = []
         self._before: dict[int, tuple[Any, Any]] = {}  # arrays that were there before, and what they held
         self._made: dict[int, Any] = {}
 
@@ -53,8 +89,8 @@ class RecordedGraph:
         """Does it all again."""
         RecordedGraph.launching = True
         try:
-            for _, operation in self.work:
-                operation()
+            for operation in self.work:
+                operation.again()
         finally:
             RecordedGraph.launching = False
 
@@ -64,6 +100,8 @@ class RecordedGraph:
             raise CaptureError(f"{name} inside a captured step: CuPy's cuBLAS refuses. Use minigen.kernels.matmul")
         if name in LENGTHS:
             raise CaptureError(f"{name} inside a captured step: how long its result is must come to the host")
+        if name in WAITING:
+            raise CaptureError(f"{name} inside a captured step: CuPy's sorts and solvers wait for the device")
         taken = list(_arrays((arguments, options)))
         for array in map(_owner, taken):
             if id(array) not in self._made:
@@ -82,12 +120,33 @@ class RecordedGraph:
                 if not view:
                     part[...] = new
 
-        self.work.append((name, again))
+        self.work.append(Operation(name, again, _touched(name, arguments, [*taken, *_arrays(result)]), _where()))
         return result
 
 
 def _writes(name: str, options: Any) -> bool:
     return options.get("out") is not None or name in ("assignment", "launch")
+
+
+def _touched(name: str, arguments: Any, arrays: list[Any]) -> int:
+    """How many numbers of the arrays are read and written, each array once; at an index those alone that it selects."""
+    if name in ("empty", "empty_like"):
+        return 0
+    if name in ("index", "assignment"):
+        array, at = arguments[:2]
+        return 2 * int(np.size(array[at]))
+    return sum({(x.__array_interface__["data"][0], x.shape, x.strides): x.size for x in arrays}.values())
+
+
+def _where() -> str:
+    """The line of minigen, outside this folder, that is being executed."""
+    frame: Any = sys._getframe(2)
+    while frame is not None:
+        file = Path(frame.f_code.co_filename)
+        if PACKAGE in file.parents and file.parent != HERE:
+            return f"{file.relative_to(PACKAGE)}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
 
 
 def _as_arrays(result: Any) -> Any:

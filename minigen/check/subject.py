@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..backend import Array
+from ..backend import Array, device_of, to_device
 from ..layers.layer import Cache, Layer
 from ..layers.tree import Tree, leaves, map_tree
 from ..layers.vector import Vector
 from ..random import Key
-from .values import filled, normal_like, stir
+from .values import filled, normal_like, stir, to
 
 STEP = 1e-30  # of the complex step: nothing is subtracted, so it may be as small as it likes
 
@@ -79,10 +79,12 @@ class Subject:
         self.vector = vector_of(layer)
         self.first = next(leaves(x))
         self.y, self.cache = self.forward()
-        self.dy = normal_like(self.y, key.at("dy"), len(self.first))
-        self.dy_dot = normal_like(self.y, key.at("dy_dot"), len(self.first))
-        self.x_dot = normal_like(x, key.at("x_dot"))
-        self.v = {path: key.at("v", path).normal(p.shape, np.float64) for path, p in self.parameters.items()}
+        self.device = device_of(self.first)
+        self.dy = to(normal_like(self.y, key.at("dy"), len(self.first)), self.device)
+        self.dy_dot = to(normal_like(self.y, key.at("dy_dot"), len(self.first)), self.device)
+        self.x_dot = to(normal_like(x, key.at("x_dot")), self.device)
+        drawn = {path: key.at("v", path).normal(p.shape, np.float64) for path, p in self.parameters.items()}
+        self.v = {path: to_device(v, self.device) for path, v in drawn.items()}
         for path, view in self.vector.views(self.vector.theta_dot).items():
             if path in self.v:
                 view[...] = self.v[path]
@@ -173,6 +175,10 @@ class Subject:
             setattr(other, name, map_tree(lambda leaf: leaf.astype(dtype), getattr(self, name)))
         return other
 
+    def on(self, device: str) -> Subject:
+        """The same on another device: what is random is drawn on the CPU, and moved there."""
+        return Subject(moved_to(self.layer, device), to(self.x, device), self.train, self.key)
+
     @cached_property
     def needs_key(self) -> bool:
         """Whether forward refuses to go without a key."""
@@ -189,11 +195,16 @@ class Subject:
         return self.needs_key or any(not np.array_equal(a, b) for a, b in zip(leaves(other), leaves(self.y), strict=True))
 
 
+def moved_to(layer: Layer, device: str) -> Layer:
+    """A clone in float64 on a device."""
+    return layer.clone(np.float64, like=to_device(np.zeros(0), device))
+
+
 def imag(tree: Tree) -> Tree:
-    """The derivative that a complex step has left in a tree."""
-    return map_tree(lambda leaf: np.asarray(leaf).imag / STEP, tree)
+    """The derivative that a complex step has left in a tree, on the CPU."""
+    return map_tree(lambda leaf: to_device(leaf, "cpu").imag / STEP, tree)
 
 
 def real(tree: Tree) -> Tree:
-    """The real parts."""
-    return map_tree(lambda leaf: np.asarray(leaf).real, tree)
+    """The real parts, on the CPU."""
+    return map_tree(lambda leaf: to_device(leaf, "cpu").real, tree)

@@ -19,8 +19,8 @@ from ..layers.layer import Layer
 from ..random import Key
 from . import derivatives, inputs, kinds, manners
 from .errors import CheckError
-from .subject import Lacks, Meter, Skip, Subject, prepared
-from .values import changed, snapshot
+from .subject import Lacks, Meter, Skip, Subject, moved_to, prepared
+from .values import changed, snapshot, to
 
 
 class Property(NamedTuple):
@@ -64,6 +64,9 @@ PROPERTIES = (
     Property("back ends", inputs.back_ends, "all rungs of the kernels agree"),
 )
 
+# What does not ask how a layer computes, or asks it of the CPU: plain definitions, rows picked out, numeric Jacobians, rungs.
+ON_THE_CPU = ("definition", "spared work", "batch", "volume", "back ends")
+
 
 @dataclass
 class Check:
@@ -105,13 +108,15 @@ def suite(
     trained: Callable[[Layer, Any, Any], Any] | None = None,
     committed: Callable[[Layer, Any], dict[str, Any]] | None = None,
     properties: Iterable[Property] = PROPERTIES,
+    device: str = "cpu",
 ) -> Report:
     """Checks every property of a layer (or of what a function without arguments makes), and returns the errors met.
 
     x is the shape of its input, as in (5, 6), or an array (integers, or floats of a certain range), or a tuple of those. The
     layer itself is left alone. `train` are the modes to check; `skip` gives properties to leave out with the reason why.
     `reference(layer, x)` is a plain definition of y without training, `trained(layer, x, cache)` of y in training, at the noise
-    that the cache holds, and `committed(layer, x)` of the state that a training step leaves, by path.
+    that the cache holds, and `committed(layer, x)` of the state that a training step leaves, by path. On a `device` parameters,
+    x and cotangents lie there; of all properties but those of ON_THE_CPU, and its numbers are held against the CPU's.
 
     Raises CheckError, an AssertionError, that names the layer, the property, the error and what the property means.
     """
@@ -121,6 +126,9 @@ def suite(
         raise ValueError(f"there is no property {unknown[0]!r} to skip: {', '.join(one.name for one in PROPERTIES)}")
     made, x = prepared(layer, x, key)
     name = type(made).__name__
+    if device != "cpu":
+        made, x = moved_to(made, device), to(x, device)
+        skip = {**dict.fromkeys(ON_THE_CPU, "it is asked on the CPU"), **skip}
     with warnings.catch_warnings():
         warnings.simplefilter("error", np.exceptions.ComplexWarning)  # a complex number that loses its imaginary part
         modes = _modes(name, made, x, list(train), key)

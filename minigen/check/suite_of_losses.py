@@ -106,6 +106,13 @@ def _single(s: _Loss, m: Meter) -> None:
         m.expect(f"d{s.names[i]} in float32", gap(gradients[i], s.gradients[i]), 1e-3)
 
 
+def _scale(s: _Loss, m: Meter) -> None:
+    value, *gradients = s.loss(*s.args, scale=-2.5)
+    m.expect("the value, which is not scaled,", gap(value, s.value))
+    for i in s.learned():
+        m.expect(f"d{s.names[i]} scaled", gap(gradients[i], -2.5 * s.gradients[i]))
+
+
 def _empty(s: _Loss, m: Meter) -> None:
     try:
         s.loss(*(x[:0] for x in s.args))
@@ -143,6 +150,7 @@ _PROPERTIES: tuple[tuple[str, Callable[[_Loss, Meter], None], str], ...] = (
     ("pure", _pure, "a loss changes nothing"),
     ("batch", _batch, "a mean over the batch: the batch twice over has the same value"),
     ("float32", _single, "float32 in, float32 out, with the same values"),
+    ("scale", _scale, "what it is scaled by multiplies the gradients alone"),
     ("shapes", _shapes, "arguments that do not fit are refused, not broadcast"),
     ("empty batch", _empty, "an error that says why"),
 )
@@ -159,8 +167,8 @@ def loss_suite(
 ) -> Report:
     """Checks every property of a loss at arguments given as shapes (filled with normal numbers) or as arrays.
 
-    `dot` is its second-order companion, `reference` a plain definition of the value, `large` the size up to which
-    arguments that learn must not overflow. Raises CheckError, an AssertionError.
+    A loss that takes `scale` is asked for it. `dot` is its second-order companion, `reference` a plain definition of the value,
+    `large` the size up to which arguments that learn must not overflow. Raises CheckError, an AssertionError.
     """
     name = getattr(loss, "__name__", repr(loss))
     report = Report(name)
@@ -170,9 +178,9 @@ def loss_suite(
             subject = _Loss(loss, args, dot, reference, key or Key(0))
         except Exception as error:
             raise CheckError(f"{name}: fails with {type(error).__name__}: {error}") from error
-        subject.large = large
+        subject.large, scales = large, "scale" in inspect.signature(loss).parameters
         for title, check, meaning in _PROPERTIES:
-            if (check is _dot and dot is None) or (check is _large and large is None):
+            if (check is _dot and dot is None) or (check is _large and large is None) or (check is _scale and not scales):
                 report.checks.append(Check(title, None, meaning, "not asked for"))
                 continue
             meter = Meter(tolerance)

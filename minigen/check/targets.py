@@ -10,15 +10,20 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, TypeAlias
 
+from ..layers.act_norm import ActNorm
 from ..layers.attention import ScaledDotProduct
+from ..layers.batch_norm import BatchNorm
 from ..layers.composite import Composite
 from ..layers.conv2d import Convolution
 from ..layers.coupling import Affine
 from ..layers.free_energy import FreeEnergy
+from ..layers.gated import GatedUnit
+from ..layers.group_norm import GroupNorm
 from ..layers.layer import Layer
 from ..layers.masked_conv2d import MaskedConv2d
 from ..layers.pooling import AveragePool2d, MaxPool2d
 from ..layers.softmax import Softmax
+from ..layers.spline import Spline
 from ..layers.upsample import BilinearUpsample, NearestUpsample
 from ..layers.wiring import Pair
 from .cases import CASES, LOSSES
@@ -35,13 +40,22 @@ KERNELS = {  # whose definitions are broken, and the cases that use them
     "conv2d": tuple(case.name for case in CASES if issubclass(case.cls, Convolution) and case.cls is not MaskedConv2d),
     "masked_conv2d": tuple(case.name for case in CASES if case.cls is MaskedConv2d),
     "bernoulli": ("bernoulli", "bernoulli of rows"),
+    "categorical": ("categorical",),
+    "squares": ("mse",),
+    "games": ("cross_entropy", "least squares", "linear", "hinge", "minimax generator"),
     "gaussian": ("gaussian", "gaussian_kl"),
     "reparameterize": ("samples of a Gaussian",),
     "affine": tuple(case.name for case in CASES if case.cls is Affine),
+    "act_norm": tuple(case.name for case in CASES if case.cls is ActNorm),
+    "gated": tuple(case.name for case in CASES if case.cls is GatedUnit),
+    "spline": tuple(case.name for case in CASES if case.cls is Spline),
     "attention": tuple(case.name for case in CASES if case.cls is ScaledDotProduct),
     "resample": tuple(case.name for case in CASES if issubclass(case.cls, RESAMPLE)),
     "units": tuple(case.name for case in CASES if case.cls is FreeEnergy),
     "softmax": tuple(case.name for case in CASES if case.cls is Softmax),
+    "normalise": tuple(case.name for case in CASES if issubclass(case.cls, BatchNorm | GroupNorm)),
+    "epilogue": ("Linear and ReLU",),
+    "sums": ("Linear", "Linear with computed weights"),
 }
 FORWARD = ("forward", "wire", "f", "fix", "weights")  # what derivatives are measured against is not broken
 
@@ -142,7 +156,7 @@ def _reached(cls: type, module: types.ModuleType) -> set[str]:
 def _of_losses(module: types.ModuleType) -> Iterator[Found]:
     names = tuple(case.name for case in LOSSES)
     for name, thing in vars(module).items():
-        if inspect.isfunction(thing) and thing.__module__ == module.__name__ and name not in ("game", "_same_shape"):
+        if inspect.isfunction(thing) and thing.__module__ == module.__name__ and name != "game":
             own = tuple(n for n in names if n == name.removesuffix("_dot").strip("_"))
             yield (module.__name__, "", name), own or names
         elif inspect.isclass(thing) and thing.__module__ == module.__name__:

@@ -39,7 +39,7 @@ def gap(a: Tree, b: Tree, floor: float = FLOOR) -> float:
         return math.inf
     worst = 0.0
     for one, other in zip(ours, theirs, strict=True):
-        one, other = np.asarray(one), np.asarray(other)
+        one, other = to_device(one, "cpu"), to_device(other, "cpu")
         if one.shape != other.shape:
             return math.inf
         if one.size:
@@ -53,7 +53,7 @@ def gap(a: Tree, b: Tree, floor: float = FLOOR) -> float:
 def inner(a: Tree, b: Tree) -> Any:
     """<a, b>, summed over the leaves that both have; a number stands for the array of it."""
     products: list[Any] = []
-    map_tree(lambda one, other: products.append(np.sum(np.asarray(one) * np.asarray(other))), a, b)
+    map_tree(lambda one, other: products.append(np.sum(to_device(one, "cpu") * to_device(other, "cpu"))), a, b)
     return sum(products)
 
 

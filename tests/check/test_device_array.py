@@ -1,10 +1,13 @@
 """The test array refuses what a GPU refuses, or would silently wait for; the rest it computes as NumPy does."""
 
+import copy
+
 import numpy as np
 import pytest
 
 from minigen import backend
 from minigen.check.device_array import DEVICE, DeviceArray, HostTransferError, to_host, to_test_device
+from minigen.check.recorded import RecordedGraph
 from minigen.layers.linear import Linear
 from minigen.random import Key
 
@@ -101,3 +104,14 @@ def test_parameters_are_laid_out_on_it(x):
     layer.backward(y, cache)
     assert type(layer.grads["W"]) is DeviceArray
     np.testing.assert_allclose(y.get(), Linear(3, 2).initialise(Key(0), np.float64).forward(HOST)[0])
+
+
+def test_a_deep_copy_is_a_copy_on_the_device(x):
+    """As CuPy's: an operation like others, which a captured step does again."""
+    graph = RecordedGraph()
+    with graph.recording():
+        twin = copy.deepcopy({"state": x})["state"]
+    x.set(HOST + 1)
+    graph.launch()
+    assert type(twin) is DeviceArray
+    assert np.array_equal(to_host(twin), HOST + 1)

@@ -146,6 +146,7 @@ def test_bernoulli_and_categorical_sum_to_one():
     assert sum(math.exp(-bernoulli(logits, x)[0]) for x in outcomes) == pytest.approx(1, abs=1e-14)
     assert sum(math.exp(-categorical(logits, np.array([k]))[0]) for k in range(3)) == pytest.approx(1, abs=1e-14)
     np.testing.assert_allclose(np.exp(log_softmax(logits)).sum(), 1, rtol=1e-14)
+    np.testing.assert_allclose(log_softmax(np.array([[3e3, 0, -3e3]])), [[0, -3e3, -6e3]])
 
 
 def test_closed_form_kl_is_that_of_monte_carlo():

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
+from dataclasses import replace
 
+import pytest
+import travelling
+
+from benchmarks.ours import CONFIGS
 from minigen import backend
-from minigen.kernels.cuda import on_cpu, on_gpu
+from minigen.kernels.cuda import on_cpu
+from minigen.models.rbm import RBM
+from minigen.models.vae import VAE
+from minigen.random import Key
 
 
 @pytest.fixture(autouse=True)
@@ -18,26 +24,12 @@ def poisoned(request):
         yield
 
 
-def launch_on_the_gpu(source, kernel, grid, block, arguments, shared=0):
-    """A launch with arrays of the host: they travel there, and back."""
-    cupy = backend.cupy()
-    there = {id(x): cupy.asarray(x) for x in arguments if isinstance(x, np.ndarray)}
-    on_gpu.launch(source, kernel, grid, block, tuple(there.get(id(x), x) for x in arguments), shared)
-    for x in arguments:
-        if id(x) in there:
-            x[...] = there[id(x)].get()
-
-
 @pytest.fixture(
     params=[*on_cpu.ORDERS, pytest.param("gpu", marks=pytest.mark.gpu)], ids=["forwards", "backwards", "shuffled", "gpu"]
 )
-def place(request, monkeypatch):
+def place(request):
     """Where a case runs: on the CPU in one of the orders of threads and blocks, or on a GPU (pytest -m gpu)."""
-    if request.param == "gpu":
-        monkeypatch.setattr(on_cpu, "launch", launch_on_the_gpu)
-        yield
-        return
-    with on_cpu.running(request.param):
+    with travelling.running() if request.param == "gpu" else on_cpu.running(request.param):
         yield
 
 
@@ -46,3 +38,13 @@ def order(request):
     """A kernel must give its result in every order of threads and blocks."""
     with on_cpu.running(request.param):
         yield request.param
+
+
+@pytest.fixture
+def small_configurations(monkeypatch):
+    """Of the benchmark's configurations two that a CPU can stand in for; PyTorch's stay as they are."""
+    vae, rbm = CONFIGS["vae"], CONFIGS["rbm"]
+    make = lambda: VAE((6,), Key(0), hidden=8, latents=3)
+    monkeypatch.setitem(CONFIGS, "vae", replace(vae, make=make, rows=(6,), batch_size=4))
+    make = lambda: RBM((2, 3, 1), Key(0), hidden=4, persistent=False, centered=False, final_rate=1.0)
+    monkeypatch.setitem(CONFIGS, "rbm", replace(rbm, make=make, rows=(6,), batch_size=4))

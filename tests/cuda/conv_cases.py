@@ -8,6 +8,7 @@ import numpy as np
 from cuda_cases import BOUNDS, Case, close
 
 from minigen.backend import empty
+from minigen.kernels import rounding
 from minigen.kernels.conv2d import cuda as conv2d
 from minigen.kernels.conv2d import definition
 from minigen.kernels.conv2d.geometry import geometry
@@ -60,19 +61,29 @@ def problem(name, shape):
     return arguments, options, getattr(definition, name)(*wide, **options), g
 
 
-def implicit(name, shape, precision="float32", large=None, parts=None, accumulate=False):
+def implicit(name, shape, precision="float32", large=None, parts=None, accumulate=False, leak=None):
     arguments, options, expected, _ = problem(name, shape)
     if accumulate:
         options["accumulate"], options["out"] = True, Key(8).normal(expected.shape)
         expected = expected + options["out"]
+    expected = finished(expected, leak, options)
     natural = tiling.tiling
     if large is not None or parts is not None:
-        conv2d.tiling = lambda r, c, d: tiling.Tiling(r, c, d, bool(large), parts or 1)
+        conv2d.tiling = lambda r, c, d, beside=1: tiling.Tiling(r, c, d, bool(large), parts or 1, beside)
     try:
-        with tiling.precision(precision):
+        with rounding.precision(precision):
             close(getattr(conv2d, name)(*arguments, **options), expected, BOUNDS[precision])
     finally:
         conv2d.tiling = natural
+
+
+def finished(expected, leak, options):
+    """With a leak: what the product becomes with a bias and a leaky ReLU after it, for which `options` then asks."""
+    if leak is None:
+        return expected
+    options["bias"], options["leak"] = Key(9).normal(expected.shape[-1]), leak
+    u = expected + options["bias"]
+    return np.where(u > 0, u, leak * u)
 
 
 def on_the_way(rung, name, shape):
@@ -86,7 +97,7 @@ def on_the_way(rung, name, shape):
     close(result, expected, BOUNDS["float32"])
 
 
-def masked(name, shape, precision="float32", large=None, parts=None, accumulate=False):
+def masked(name, shape, precision="float32", large=None, parts=None, accumulate=False, leak=None):
     x_shape, taps, outputs = shape
     key = Key(sum(x_shape) + outputs)
     x, dy = key.at("x").normal(x_shape), key.at("dy").normal((*x_shape[:3], outputs))
@@ -96,11 +107,12 @@ def masked(name, shape, precision="float32", large=None, parts=None, accumulate=
     if accumulate:
         options = {"out": Key(8).normal(expected.shape), "accumulate": True}
         expected = expected + options["out"]
+    expected = finished(expected, leak, options)
     natural = tiling.tiling
     if large is not None or parts is not None:
         masked_conv2d.tiling = lambda r, c, d: tiling.Tiling(r, c, d, bool(large), parts or 1)
     try:
-        with tiling.precision(precision):
+        with rounding.precision(precision):
             close(getattr(masked_conv2d, name)(first, second, taps, **options), expected, BOUNDS[precision])
     finally:
         masked_conv2d.tiling = natural
@@ -108,7 +120,7 @@ def masked(name, shape, precision="float32", large=None, parts=None, accumulate=
 
 def _masked_cases():
     for name, (title, shape) in product(PASSES, MASKS.items()):
-        tiny = title in ("beyond the image", "one number")
+        tiny = title in ("beyond the image", "one number", "raster B")
         yield Case(f"masked_conv2d {name}, {title}", lambda n=name, s=shape: masked(n, s), tiny)
         for precision in ("tf32", "bf16"):
             run = lambda n=name, s=shape, p=precision: masked(n, s, p)
@@ -120,13 +132,17 @@ def _masked_cases():
         for parts in (2, 7):
             run = lambda n=name, p=parts: masked(n, MASKS["raster B"], parts=p, accumulate=n == "weight_gradient")
             yield Case(f"masked_conv2d {name} in {parts} parts", run)
+    for title, shape in MASKS.items():
+        parts = 2 if title == "raster B" else None
+        run = lambda s=shape, p=parts: masked("forward", s, parts=p, leak=0.2)
+        yield Case(f"masked_conv2d forward, finished, {title}", run, title == "one number")
 
 
 def cases():
     """The table."""
     yield from _masked_cases()
     for name, (title, shape) in product(PASSES, SHAPES.items()):
-        tiny = title in ("stride 2 down to one pixel", "1 x 1, one number")
+        tiny = title in ("stride 2 down to one pixel", "1 x 1, one number", "rows unlike columns")
         yield Case(f"conv2d {name}, {title}", lambda n=name, s=shape: implicit(n, s), tiny)
         yield Case(f"conv2d {name}, direct, {title}", lambda n=name, s=shape: on_the_way("direct", n, s), tiny)
         if shape[-1] > 1:
@@ -142,5 +158,12 @@ def cases():
     for parts in (2, 7):
         run = lambda n=parts: implicit("weight_gradient", SHAPES["3 x 3"], parts=n, accumulate=True)
         yield Case(f"conv2d weight_gradient in {parts} parts, added to", run)
-        run = lambda n=parts: implicit("forward", SHAPES["several tiles"], parts=n)
-        yield Case(f"conv2d forward in {parts} parts", run)
+        for name in ("forward", "input_gradient"):
+            for title in ("several tiles", "three channels, stride 2", "kernel below the stride", "dilated"):
+                run = lambda n=name, s=SHAPES[title], p=parts: implicit(n, s, parts=p, leak=0.1)
+                yield Case(f"conv2d {name} in {parts} parts, {title}, finished", run)
+    for name, (title, shape) in product(PASSES[:2], SHAPES.items()):
+        tiny = title in ("stride 2 down to one pixel", "1 x 1, one number")
+        for leak in (0.0, 1.0):  # with a ReLU, and with a bias alone
+            run = lambda n=name, s=shape, l=leak: implicit(n, s, leak=l)
+            yield Case(f"conv2d {name}, finished with leak {leak:g}, {title}", run, tiny)

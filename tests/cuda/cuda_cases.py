@@ -1,7 +1,7 @@
 """What every CUDA kernel is asked: sizes that fill its tiles, that do not, that are smaller than one, one row, one channel.
 
 A case runs one kernel at one size against float64 and checks the error by norm; it works under any order of threads and under
-the sanitizers. `tiny` marks those that the thread sanitizer can finish.
+the sanitizers. `tiny` marks those that the thread sanitizer can finish, and those of a GPU.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minigen.kernels import rounding
 from minigen.kernels.cuda import tiling
 from minigen.kernels.matmul import cuda as matmul
 from minigen.random import Key
@@ -27,7 +28,7 @@ class Case:
 
     def __call__(self, sanitizer: str = "") -> int:
         """Runs it, unless that sanitizer can do without; the number of runs."""
-        if (sanitizer == "thread" and not self.tiny) or (sanitizer == "address" and not self.own_addresses):
+        if (sanitizer in ("thread", "gpu") and not self.tiny) or (sanitizer == "address" and not self.own_addresses):
             return 0
         self.check()
         return 1
@@ -48,10 +49,12 @@ MATRICES = {  # (M, N, K)
     "ragged": (130, 141, 37),
     "ragged in fours": (132, 260, 44),
     "below a tile": (5, 7, 3),
+    "below a tile, many steps": (5, 7, 100),
     "one row": (1, 300, 20),
     "one column": (200, 1, 40),
     "one product": (9, 10, 1),
 }
+BELOW = ("below a tile", "below a tile, many steps")  # small, but a tile of shared memory is written again while others read it
 # By norm, on normal numbers: K u = 37 * 6e-8 at the most, in truth its root; and the factors' rounding.
 BOUNDS = {"float32": 1e-6, "tf32": 7e-4, "bf16": 5e-3}
 
@@ -70,7 +73,7 @@ def teaching(rung, shape):
     close(matmul.teach(rung, a, b), product, BOUNDS["float32"])
 
 
-def engine(precision, shape, transpose_a, transpose_b, *, large=None, parts=None, bias=False, slope=1.0, accumulate=False):
+def engine(precision, shape, transpose_a, transpose_b, *, large=None, parts=None, bias=False, leak=1.0, accumulate=False):
     a, b, expected = factors(shape, transpose_a, transpose_b)
     out, vector = None, None
     if accumulate:
@@ -79,16 +82,16 @@ def engine(precision, shape, transpose_a, transpose_b, *, large=None, parts=None
     if bias:
         vector = Key(6).normal(expected.shape[1])
         expected = expected + vector
-    expected = np.where(expected > 0, expected, slope * expected)
+    expected = np.where(expected > 0, expected, leak * expected)
     natural = tiling.tiling
     forced = lambda rows, columns, depth: tiling.Tiling(
         rows, columns, depth, natural(rows, columns, depth).large if large is None else large, parts or 1
     )
     matmul.tiling = natural if large is None and parts is None else forced
     try:
-        with tiling.precision(precision):
+        with rounding.precision(precision):
             options = {"transpose_a": transpose_a, "transpose_b": transpose_b, "out": out, "accumulate": accumulate}
-            c = matmul.affine(a, b, vector, slope=slope, **options)
+            c = matmul.matmul(a, b, bias=vector, leak=leak, **options)
     finally:
         matmul.tiling = natural
     assert out is None or c is out
@@ -98,14 +101,14 @@ def engine(precision, shape, transpose_a, transpose_b, *, large=None, parts=None
 def _matrix_cases():
     for rung in matmul.TEACHING:
         for title, shape in MATRICES.items():
-            yield Case(f"{rung}, {title}", lambda r=rung, s=shape: teaching(r, s), title == "below a tile")
-    for precision in tiling.PRECISIONS:
+            yield Case(f"{rung}, {title}", lambda r=rung, s=shape: teaching(r, s), title in BELOW)
+    for precision in rounding.PRECISIONS:
         for title, shape in MATRICES.items():
             for ta in (False, True):
                 for tb in (False, True):
                     name = f"{precision}{', a transposed' * ta}{', b transposed' * tb}, {title}"
                     run = lambda p=precision, s=shape, a=ta, b=tb: engine(p, s, a, b)
-                    yield Case(name, run, title == "below a tile", ta == tb or precision == "float32")
+                    yield Case(name, run, title in BELOW, ta == tb or precision == "float32")
         for ta, tb in ((False, False), (False, True), (True, False)):
             for title in ("exact tiles", "ragged", "ragged in fours"):
                 name = f"{precision}, large blocks, {ta}, {tb}, {title}"
@@ -117,9 +120,9 @@ def _matrix_cases():
                 run = lambda p=precision, n=many, a=ta: engine(p, (70, 33, 37), a, False, parts=n)
                 yield Case(name, run, own_addresses=precision == "float32")
         for name, options in {
-            "bias and ReLU": {"bias": True, "slope": 0.0},
-            "added to, leaky": {"accumulate": True, "slope": 0.2},
-            "everything, in parts": {"accumulate": True, "bias": True, "slope": 0.1, "parts": 2},
+            "bias and ReLU": {"bias": True, "leak": 0.0},
+            "added to, leaky": {"accumulate": True, "leak": 0.2},
+            "everything, in parts": {"accumulate": True, "bias": True, "leak": 0.1, "parts": 2},
         }.items():
             for shape in (MATRICES["ragged"], MATRICES["ragged in fours"], (3, 2, 50)):
                 run = lambda p=precision, s=shape, o=options: engine(p, s, False, True, **o)

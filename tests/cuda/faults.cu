@@ -61,6 +61,17 @@ extern "C" __global__ void copy_without_wait(const float* x, float* y) {
     y[threadIdx.x] = tile[threadIdx.x];
     wait_for_copies<0>();
 }
+// What the neighbour has still to read may be gone from the moment that a copy is asked for
+extern "C" __global__ void copy_without_barrier(const float* x, float* y) {
+    __shared__ __align__(16) float tile[N];
+    tile[threadIdx.x] = x[threadIdx.x];
+    __syncthreads();
+    y[threadIdx.x] = tile[N - 1 - threadIdx.x];
+    copy_async<4>(tile + threadIdx.x, x + threadIdx.x, true);
+    close_copies();
+    __syncthreads();
+    wait_for_copies<0>();
+}
 extern "C" __global__ void copy_never_waited_for(const float* x, float* y) {
     __shared__ __align__(16) float tile[N];
     copy_async<4>(tile + threadIdx.x, x + threadIdx.x, true);
@@ -103,3 +114,6 @@ extern "C" __global__ void sum_in_pairs(const float* x, float* y) {
 extern "C" __global__ void sum_as_they_come(const float* x, float* y) {
     if (threadIdx.x == 0) atomicAdd(y, x[blockIdx.x]);
 }
+// Every thread adds one. While threads take turns none is lost, in whatever order: only the thread sanitizer sees it
+extern "C" __global__ void count_without_atomics(float* y) { y[0] += 1; }
+extern "C" __global__ void count(float* y) { atomicAdd(y, 1.0f); }

@@ -10,6 +10,10 @@ from minigen.kernels.affine import cuda as affine
 from minigen.kernels.affine import definition as plain_affine
 from minigen.kernels.attention import cuda as attention
 from minigen.kernels.average import cuda as average
+from minigen.kernels.categorical import cuda as categorical
+from minigen.kernels.categorical import definition as plain_categorical
+from minigen.kernels.gated import cuda as gated
+from minigen.kernels.gated import definition as plain_gated
 from minigen.kernels.gaussian import cuda as gaussian
 from minigen.kernels.reparameterize import cuda as reparameterize
 from minigen.kernels.reparameterize import definition as plain_reparameterize
@@ -17,6 +21,8 @@ from minigen.kernels.resample import cuda as resample
 from minigen.kernels.sgd import cuda as sgd
 from minigen.kernels.sgd import definition as plain_sgd
 from minigen.kernels.softmax import cuda as softmax
+from minigen.kernels.spline import cuda as spline
+from minigen.kernels.spline import definition as plain_spline
 from minigen.kernels.units import cuda as units
 from minigen.kernels.units import definition as plain_units
 from minigen.layers.attention import ScaledDotProduct
@@ -71,6 +77,23 @@ def rows(shape):
     within(dx, layer.backward(*wide(dy), cache), 2e-6)  # absolute: of one class the gradient is zero
 
 
+def told_apart(shape):
+    """Labels at both ends and between; logits so far apart that some p is 1."""
+    (x,) = drawn(shape, "x")
+    x *= 5
+    labels = Key(4).integers(shape[-1], x.size // shape[-1]).reshape(shape[:-1])
+    labels.flat[0], labels.flat[-1] = shape[-1] - 1, 0
+    value, dx = categorical.loss(x, labels, scale=0.7)
+    exact, exact_dx = plain_categorical.loss(*wide(x), labels, scale=0.7)
+    assert value.dtype == np.float64
+    assert abs(value - exact) <= BOUND * max(1, exact)
+    within(dx, exact_dx, 3e-7 * 0.7 / len(x))  # absolute: p - 1 cancels
+    assert np.array_equal(categorical.loss(x, labels.astype(np.uint8), scale=0.7)[1], dx)
+    for wrong in (-1, shape[-1], 2**40):  # no class, and not looked up
+        labels.flat[-1] = wrong
+        assert np.isnan(categorical.loss(x, labels)[0])
+
+
 def moved(n):
     value, theta = drawn((n,), "value", "theta")
     expected = wide(value)[0] + 0.125 * (wide(theta)[0] - wide(value)[0])
@@ -97,8 +120,8 @@ def descended(n, momentum):
 def normal(n):
     mean, logvar, x = (a.reshape(-1, 1) for a in drawn((n,), "mean", "logvar", "x"))
     for got, expected in (
-        (gaussian.loss(mean, logvar, x), likelihood.gaussian(*wide(mean, logvar, x))),
-        (gaussian.divergence(mean, logvar), likelihood.gaussian_kl(*wide(mean, logvar))),
+        (gaussian.loss(mean, logvar, x, scale=0.7), likelihood.gaussian(*wide(mean, logvar, x), scale=0.7)),
+        (gaussian.divergence(mean, logvar, scale=0.7), likelihood.gaussian_kl(*wide(mean, logvar), scale=0.7)),
     ):
         assert abs(got[0] - expected[0]) <= BOUND * abs(expected[0])
         for gradient, exact in zip(got[1:], expected[1:], strict=True):
@@ -115,6 +138,27 @@ def coupled(N, P, M, bound):
     exact = plain_affine.gradient(*wide(dz, dlogdet, b, s, e), bound)
     for got, expected in zip(affine.gradient(dz, dlogdet, b, s, e, bound), exact, strict=True):
         close(got, expected, 4 * BOUND)
+
+
+def gated_by_halves(N, K, L):
+    (x,), (dy,) = drawn((N, K, 2 * L), "x"), drawn((N, K, L), "dy")
+    close(gated.forward(2 * x), plain_gated.forward(*wide(2 * x)), 2 * BOUND)
+    close(gated.gradient(dy, 2 * x), plain_gated.gradient(*wide(dy, 2 * x)), 2 * BOUND)
+
+
+def bent(N, P, M, bins):
+    """Of bins that are not narrow: with B / w of a hundred, so many times the rounding of b is that of a place in its bin."""
+    b, dz = drawn((N, P, M), "b", "dz")
+    (h,), (dlogdet,), sizes = drawn((N, P, (3 * bins - 1) * M), "h"), drawn((N,), "dlogdet"), {"bins": bins, "reach": 2.0}
+    sizes["least"] = 0.2 / bins
+    for function in ("forward", "inverse"):
+        exact = getattr(plain_spline, function)(*wide(b, h), **sizes)
+        z, logdet = getattr(spline, function)(b, h, **sizes)
+        close(z, exact[0], 2 * BOUND)
+        within(logdet, exact[1], 1e-5 * (P * M) ** 0.5)
+    exact = plain_spline.gradient(*wide(dz, dlogdet, b, h), **sizes)
+    for got, expected in zip(spline.gradient(dz, dlogdet, b, h, **sizes), exact, strict=True):
+        close(got, expected, 5e-5)
 
 
 def switched(N, K, L):
@@ -182,6 +226,8 @@ def cases():
     """The table."""
     for title, shape in ROWS.items():
         yield Case(f"softmax, {title}", lambda s=shape: rows(s), title == "a warp")
+    for title, shape in {**ROWS, "several rows a warp": (8200, 3)}.items():
+        yield Case(f"categorical, {title}", lambda s=shape: told_apart(s), title == "a warp")
     for title, n in FLAT.items():
         yield Case(f"average, {title}", lambda n=n: moved(n), title == "below a block")
         for momentum in (0.0, 0.9):
@@ -193,6 +239,11 @@ def cases():
             yield Case(
                 f"affine coupling bounded by {bound}, {title}", lambda s=sizes, c=bound: coupled(*s, c), title == "ragged"
             )
+        for bins in (2, 7):
+            yield Case(
+                f"spline of {bins} bins, {title}", lambda s=sizes, k=bins: bent(*s, k), title == "one latent" and bins == 2
+            )
+        yield Case(f"gated unit, {title}", lambda s=sizes: gated_by_halves(*s), title == "ragged")
         yield Case(f"units, {title}", lambda s=sizes: switched(*s), title == "ragged")
         yield Case(f"samples of a Gaussian, {title}", lambda s=sizes: sampled(*s), title == "ragged")
     for title, (shape, f) in IMAGES.items():
@@ -203,4 +254,4 @@ def cases():
     for title, sizes in HEADS.items():
         for causal in (False, True):
             run = lambda s=sizes, c=causal: attended(s, c)
-            yield Case(f"attention{', causal' * causal}, {title}", run, title == "below a tile")
+            yield Case(f"attention{', causal' * causal}, {title}", run, title in ("below a tile", "ragged"))

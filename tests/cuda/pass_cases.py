@@ -5,19 +5,26 @@ from __future__ import annotations
 import numpy as np
 from cuda_cases import Case, close
 
+from minigen.kernels.act_norm import cuda as act_norm
+from minigen.kernels.act_norm import definition as plain_act_norm
 from minigen.kernels.activation import cuda as activation
 from minigen.kernels.activation import definition as plain_activation
 from minigen.kernels.adam import cuda as adam
 from minigen.kernels.adam import definition as plain_adam
 from minigen.kernels.bernoulli import cuda as bernoulli
 from minigen.kernels.bernoulli import definition as plain_bernoulli
+from minigen.kernels.clip import cuda as clip
 from minigen.kernels.cuda import sums
 from minigen.kernels.epilogue import cuda as epilogue
 from minigen.kernels.epilogue import definition as plain_epilogue
+from minigen.kernels.games import cuda as games
+from minigen.kernels.games import definition as plain_games
 from minigen.kernels.normalise import cuda as normalise
 from minigen.kernels.normalise import definition as plain_normalise
 from minigen.kernels.philox import cuda as philox
 from minigen.kernels.philox import definition as plain_philox
+from minigen.kernels.squares import cuda as squares
+from minigen.kernels.squares import definition as plain_squares
 from minigen.random import Key, use_of
 
 FLAT = {"one number": 1, "below a block": 37, "exactly a block": 256, "ragged": 1027}
@@ -100,6 +107,13 @@ def same_numbers(n):
     assert np.abs(z - plain_philox.normal(key, n, np.dtype(np.float32))).max() <= 4e-6
 
 
+def ordered(n):
+    for words in (Key(n).bits((n, 2)), Key(n).bits((n, 2)) % 4, np.zeros((n, 2), np.uint32)):  # with ties, and nothing else
+        order = philox.order(words)
+        assert order.dtype == np.int64
+        assert np.array_equal(order, plain_philox.order(words))
+
+
 def summed(shape, accumulate):
     (x,), out = drawn(shape, "x"), None
     x += 1
@@ -115,11 +129,14 @@ def normalised(shape, kind, leak):
     x, dy = drawn(shape, "x", "dy")
     x += 100  # a mean that is large beside the deviation
     gain, b = 1 + 0.1 * Key(1).normal(C), Key(2).normal(C)
-    mean, var = normalise.moments(x)
-    exact_mean, exact_var = plain_normalise.moments(*wide(x))
-    close(mean, exact_mean, BOUND)
-    assert np.abs(var - exact_var).max() <= 2e-5 * (1 + exact_var.max())  # u 100 is what x itself leaves open
-    r, options = (1 / np.sqrt(var + 1e-2)).astype(np.float32), {"kind": kind, "leak": leak}
+    groups, eps = next(g for g in (3, 2, 5, 1) if C % g == 0), 1e-2
+    for many in (groups, C):
+        mean, var, r = normalise.statistics(x, eps=eps, groups=many)
+        exact_mean, exact_var, _ = plain_normalise.statistics(*wide(x), eps=eps, groups=many)
+        close(mean, exact_mean, BOUND)
+        assert np.abs(var - exact_var).max() <= 2e-5 * (1 + exact_var.max())  # u 100 is what x itself leaves open
+        close(r, 1 / np.sqrt(wide(var)[0] + eps), BOUND)
+    options = {"kind": kind, "leak": leak}
     xhat, y = normalise.scale(x, mean, r, gain, b, **options)
     for got, expected in zip((xhat, y), plain_normalise.scale(*wide(x, mean, r, gain, b), **options), strict=True):
         close(got, expected, BOUND)
@@ -131,17 +148,70 @@ def normalised(shape, kind, leak):
     ):
         close(got, expected, 5e-6)  # signs cancel
     small = [Key(5 + i).normal((B, C)) for i in range(3)]
-    exact = plain_normalise.gradient(*wide(dy, xhat, gain, b, *small), **options)
-    close(normalise.gradient(dy, xhat, gain, b, *small, **options), exact, BOUND)
+    for how in ({"groups": groups}, {}, {"moving": False}):
+        exact = plain_normalise.gradient(*wide(dy, xhat, gain, b, *small), **how, **options)
+        close(normalise.gradient(dy, xhat, gain, b, *small, **how, **options), exact, BOUND)
+
+
+def apart(n):
+    y, target = drawn((n,), "y", "target")
+    value, dy = squares.loss(y, target, scale=0.7)
+    exact, exact_dy = plain_squares.loss(*wide(y, target), scale=0.7)
+    assert value.dtype == np.float64
+    assert abs(value - exact) <= BOUND * exact
+    within(dy, exact_dy, 3e-7 * np.abs(exact_dy).max())
+
+
+def played(kind, n):
+    (l,) = drawn((n,), "l")
+    l *= 4
+    for a in (-1.0, 0.9):
+        value, dl = games.loss(kind, l, a, scale=0.7)
+        exact, exact_dl = plain_games.loss(kind, *wide(l), a, scale=0.7)
+        assert value.dtype == np.float64
+        assert abs(value - exact) <= 3e-7 * np.abs(l).max()
+        within(dl, exact_dl, 3e-7 * np.abs(l).max() / n)
+
+
+def clipped(n):
+    """Two vectors together: below the limit not a bit changes, above it all are multiplied."""
+    vectors = [Key(i).normal(size) for i, size in enumerate((n, 37))]
+    norm = np.sqrt(sum((x.astype(float) ** 2).sum() for x in vectors))
+    for limit in (2 * norm, norm / 2):
+        moved = [x.copy() for x in vectors]
+        found = clip.to_norm(*moved, limit=limit)
+        assert found.dtype == np.float64
+        assert abs(found - norm) <= 1e-7 * norm
+        for before, after in zip(vectors, moved, strict=True):
+            assert limit < norm or np.array_equal(after, before)
+            close(after, before * min(1, limit / norm), 2e-7)
+    clip.to_range(moved[0], 0.1)
+    assert np.array_equal(moved[0], np.clip(vectors[0] * np.float32(limit / norm), np.float32(-0.1), np.float32(0.1)))
+
+
+def channels(shape):
+    N, _, C = shape
+    x, dz = drawn(shape, "x", "dz")
+    s, b, dlogdet = Key(1).normal(C) / 2, Key(2).normal(C), Key(3).normal(N)
+    for function in ("forward", "inverse"):
+        exact = getattr(plain_act_norm, function)(*wide(x, s, b))
+        for got, expected in zip(getattr(act_norm, function)(x, s, b), exact, strict=True):
+            close(got, expected, BOUND)
+    found, exact = act_norm.gradient(dz, dlogdet, x, s), plain_act_norm.gradient(*wide(dz, dlogdet, x, s))
+    for got, expected in zip(found, exact, strict=True):
+        close(got, expected, 5e-6)  # signs cancel
+    dx, *none = act_norm.gradient(dz, dlogdet, x, s, sums=False)
+    assert np.array_equal(dx, found[0])
+    assert none == [None, None]
 
 
 def pixels(N, K, P):
     z = 6 * Key(N + K + P).normal((N, K, P))
     x, dnll = Key(7).uniform((N, P)), Key(8).normal((N, K))
-    total, dz = bernoulli.loss(z[:, 0], x)
-    exact_total, exact_dz = plain_bernoulli.loss(*wide(z[:, 0], x))
-    assert abs(total - exact_total) <= 3e-7 * exact_total
-    within(dz, exact_dz, 4e-7)  # absolute: sigmoid - x cancels
+    value, dz = bernoulli.loss(z[:, 0], x, scale=0.7)
+    exact, exact_dz = plain_bernoulli.loss(*wide(z[:, 0], x), scale=0.7)
+    assert abs(value - exact) <= 3e-7 * exact
+    within(dz, exact_dz, 4e-7 * 0.7 / N)  # absolute: sigmoid - x cancels
     close(bernoulli.rows(z, x), plain_bernoulli.rows(*wide(z, x)), BOUND)
     dz, exact_dz = bernoulli.rows_gradient(z, x, dnll), plain_bernoulli.rows_gradient(*wide(z, x, dnll))
     within(dz, exact_dz, 4e-7 * np.abs(dnll).max())
@@ -157,12 +227,19 @@ def cases():
         for t in (1, 1000):
             yield Case(f"adam, step {t}, {title}", lambda n=n, t=t: moved(n, t), tiny)
         yield Case(f"philox, {title}", lambda n=n: same_numbers(n), tiny)
+        yield Case(f"philox, order, {title}", lambda n=n: ordered(n), tiny)
+        yield Case(f"squares, {title}", lambda n=n: apart(n), tiny)
+        for kind in games.KINDS:
+            yield Case(f"game {kind}, {title}", lambda k=kind, n=n: played(k, n), tiny)
+    for title, n in {**FLAT, "several chunks": 9001}.items():
+        yield Case(f"clip, {title}", lambda n=n: clipped(n), title == "below a block")
     for title, shape in MIDDLE.items():
         tiny = title == "three channels"
         for accumulate in (False, True):
             yield Case(f"sums{' added to' * accumulate}, {title}", lambda s=shape, a=accumulate: summed(s, a), tiny)
         for kind, leak in (("leaky", 1.0), ("leaky", 0.2), ("leaky", 0.0), ("silu", 1.0)):
             yield Case(f"normalise {kind} {leak}, {title}", lambda s=shape, k=kind, a=leak: normalised(s, k, a), tiny)
+        yield Case(f"act norm, {title}", lambda s=shape: channels(s), tiny)
     for shape in ((1, 1), (1, 70), (130, 1), (37, 45), (700, 33)):
         for leak, with_bias in ((1.0, True), (0.0, True), (0.2, False)):
             run = lambda s=shape, a=leak, b=with_bias: bias(s, a, b)

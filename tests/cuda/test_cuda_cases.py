@@ -9,6 +9,7 @@ import numpy as np
 import pass_cases
 import pytest
 
+from minigen.kernels import rounding
 from minigen.kernels.cuda import tiling
 from minigen.kernels.matmul import cuda as matmul
 from minigen.random import Key
@@ -46,7 +47,7 @@ def test_sums_have_the_same_bits_in_every_order_of_threads_and_blocks():
     assert sums.Walk(*x.shape).many > 1
     for order in on_cpu.ORDERS:
         with on_cpu.running(order):
-            results.append(np.stack((sums.sums(x), *normalise.moments(x))))
+            results.append(np.stack((sums.sums(x), *normalise.statistics(x, eps=1e-5))))
     assert all(np.array_equal(results[0], other) for other in results[1:])
 
 
@@ -112,6 +113,65 @@ def test_softmax_and_attention_far_out():
         attention.forward(*(np.zeros((1, n, 4), np.float32) for n in (2, 3, 3)), causal=True)
 
 
+def test_a_label_that_is_no_class_makes_nan(order):
+    """Nothing is read beyond the row, and the other rows are as they were; a NaN stays within its row too."""
+    from minigen.kernels.categorical import cuda as categorical
+
+    x, labels = Key(1).normal((6, 40)), np.array([3, -1, 40, 5, 39, 2**40])
+    x[4, 7] = np.nan
+    value, dx = categorical.loss(x, labels)
+    assert np.isnan(value)
+    assert np.isnan(dx).all(1).tolist() == [False, True, True, False, True, True]
+    kept = [0, 3]
+    assert np.isfinite(dx[kept]).all()
+    np.testing.assert_allclose(dx[kept] * 3, categorical.loss(x[kept], labels[kept])[1], rtol=3e-7)
+
+
+def test_a_categorical_far_out(order):
+    """Large logits do not overflow, and a masked one counts nothing."""
+    from minigen.kernels.categorical import cuda as categorical
+
+    x = np.zeros((3, 40), np.float32)
+    x[0] = 3e38
+    x[1, 1:] = -np.inf
+    x[2, 7] = 1e4
+    value, dx = categorical.loss(x, np.array([5, 0, 6]))
+    assert value == pytest.approx((np.log(40) + 1e4) / 3)
+    assert np.allclose(dx[0] * 3, 1 / 40 - np.eye(40)[5])
+    assert not dx[1].any()
+    assert np.allclose(dx[2] * 3, np.eye(40)[7] - np.eye(40)[6])
+
+
+def test_losses_have_the_same_bits_in_every_order_of_threads_and_blocks():
+    from minigen.kernels.categorical import cuda as categorical
+    from minigen.kernels.clip import cuda as clip
+    from minigen.kernels.cuda import on_cpu
+    from minigen.kernels.games import cuda as games
+    from minigen.kernels.squares import cuda as squares
+
+    x, labels, found = Key(3).normal((9001, 3)), Key(4).integers(3, 9001), []
+    for order in on_cpu.ORDERS:
+        with on_cpu.running(order):
+            losses = categorical.loss(x, labels)[0], squares.loss(x, x / 3)[0], games.loss("saturating", x, 0.0)[0]
+            found.append([float(value) for value in (*losses, clip.to_norm(x[:, 0].copy(), limit=1.0))])
+    assert found[0] == found[1] == found[2]
+
+
+def test_what_no_norm_can_scale():
+    """A NaN leaves a gradient alone, which is how a run hears of it; squares that float32 cannot hold are no infinity."""
+    from minigen.kernels.clip import cuda as clip
+
+    g = np.array([1, np.nan, 2], np.float32)
+    assert np.isnan(clip.to_norm(g, limit=0.5))
+    assert np.array_equal(g, np.array([1, np.nan, 2], np.float32), equal_nan=True)
+    g = np.full(4, 3e30, np.float32)
+    assert clip.to_norm(g, limit=1.0) == pytest.approx(6e30)
+    assert np.allclose(g, 0.5)
+    x = np.array([np.nan, -np.inf, np.inf, 0.25], np.float32)
+    clip.to_range(x, 0.5)
+    assert np.array_equal(x, np.array([np.nan, -0.5, 0.5, 0.25], np.float32), equal_nan=True)
+
+
 def test_the_largest_of_a_window_with_a_nan_is_nan():
     from minigen.kernels.resample import cuda as resample
     from minigen.layers.pooling import MaxPool2d
@@ -131,13 +191,13 @@ def test_rungs_that_only_move_numbers_otherwise_have_the_same_bits():
         assert np.array_equal(matmul.teach(rung, a, b), first), rung
 
 
-@pytest.mark.parametrize("precision", tiling.PRECISIONS)
+@pytest.mark.parametrize("precision", rounding.PRECISIONS)
 def test_nan_and_infinity_come_through(precision):
     a, b, _ = cuda_cases.factors((33, 40, 50))
     a[5, 3] = np.nan
     a[7, 2] = np.inf
-    with tiling.precision(precision):
-        c = matmul.affine(a, b, None, slope=0.0)
+    with rounding.precision(precision):
+        c = matmul.matmul(a, b, leak=0.0)
     assert np.isnan(c[5]).all()
     assert set(c[7]) == {np.inf, 0.0}  # ReLU of plus and minus infinity
     assert np.isfinite(np.delete(c, (5, 7), 0)).all()
@@ -146,9 +206,9 @@ def test_nan_and_infinity_come_through(precision):
 def test_tensor_cores_round_as_they_say():
     """A factor with more bits than fit is rounded, not cut: 1 + 2^-11 + 2^-12 goes up in tf32, a half to even in bf16."""
     one = np.ones((1, 1), np.float32)
-    with tiling.precision("tf32"):
+    with rounding.precision("tf32"):
         assert matmul.matmul(one * np.float32(1 + 2**-11 + 2**-12), one) == 1 + 2**-10
-    with tiling.precision("bf16"):
+    with rounding.precision("bf16"):
         assert matmul.matmul(one * np.float32(1 + 2**-8), one) == 1
         assert matmul.matmul(one * np.float32(1 + 3 * 2**-8), one) == 1 + 2**-6
 
@@ -158,9 +218,13 @@ def test_tilings():
     assert tiling.tiling(4096, 4096, 1 << 20).parts == 1
     small = tiling.tiling(65, 64, 4096)
     assert (small.large, small.side, small.threads, small.grid) == (False, 64, 128, (2, 1, 16))
+    phases = tiling.tiling(64, 64, 1024, 4)  # of a convolution with stride 2: four products in one launch
+    assert (phases.large, phases.parts, phases.grid) == (False, 4, (1, 1, 16))
+    assert tiling.tiling(4096, 256, 1024, 4).large
+    assert not tiling.tiling(4096, 256, 1024).large
     with (
         pytest.raises(ValueError, match="unknown precision 'fp16': choose one of 'float32', 'tf32', 'bf16'"),
-        tiling.precision("fp16"),
+        rounding.precision("fp16"),
     ):
         pass
 

@@ -14,14 +14,19 @@ from cuda_cases import close
 from minigen import backend
 from minigen.check.device_array import DeviceArray, running_cuda, to_host, to_test_device
 from minigen.kernels import (
+    act_norm,
     activation,
     adam,
     affine,
     attention,
     average,
     bernoulli,
+    categorical,
+    clip,
     conv2d,
     epilogue,
+    games,
+    gated,
     gaussian,
     masked_conv2d,
     matmul,
@@ -32,6 +37,9 @@ from minigen.kernels import (
     rungs,
     sgd,
     softmax,
+    spline,
+    squares,
+    sums,
     units,
 )
 from minigen.kernels.conv2d.geometry import geometry
@@ -41,19 +49,24 @@ from minigen.kernels.tally import tally
 from minigen.random import Key
 
 LADDERS = {
+    "act_norm": ("forward", "inverse", "gradient"),
     "activation": ("forward", "gradient"),
     "adam": ("step",),
     "attention": ("forward", "gradient"),
     "average": ("step",),
     "affine": ("forward", "gradient"),
     "bernoulli": ("loss", "rows", "rows_gradient"),
+    "categorical": ("loss",),
+    "clip": ("to_norm", "to_range"),
     "conv2d": ("forward", "input_gradient", "weight_gradient"),
     "epilogue": ("finish", "back"),
+    "games": ("loss",),
+    "gated": ("forward", "gradient"),
     "gaussian": ("loss", "divergence"),
     "masked_conv2d": ("forward", "input_gradient", "weight_gradient"),
     "matmul": ("matmul",),
-    "normalise": ("moments", "scale", "sums", "gradient"),
-    "philox": ("words", "uniform", "normal"),
+    "normalise": ("statistics", "scale", "sums", "gradient"),
+    "philox": ("words", "uniform", "normal", "order"),
     "reparameterize": ("sample", "gradient", "log_ratio"),
     "resample": (
         *("upsample", "upsample_transposed", "average", "average_transposed"),
@@ -61,6 +74,9 @@ LADDERS = {
     ),
     "sgd": ("step",),
     "softmax": ("forward", "gradient"),
+    "spline": ("forward", "inverse", "gradient"),
+    "squares": ("loss",),
+    "sums": ("over_rows",),
     "units": ("probabilities", "summed_out"),
 }
 
@@ -105,6 +121,7 @@ def test_the_choice():
         assert philox._rung(3, x, np.dtype(np.float32)).__name__.endswith("cuda")
         assert philox._rung(3, x, np.dtype(np.float64)).__name__.endswith("definition")
         assert philox._rung(0, x, np.dtype(np.float32)).__name__.endswith("definition")
+        assert type(Key(1).permutation(0, like=x)) is DeviceArray
     assert not backend.runs_cuda(x)
 
 
@@ -129,10 +146,12 @@ def operations():
     yield "activation of a view", lambda x: activation.forward("tanh", x.transpose(3, 0, 1, 2)), (x,)
     yield "activation back", lambda dy, x: activation.gradient("leaky", dy, x, leak=0.1), (a, a + 1)
     yield "epilogue back", lambda dy, y: epilogue.back(dy, y, leak=0.2), (a, a[::-1].copy())
-    yield "moments", normalise.moments, (rows,)
+    yield "statistics", lambda x: normalise.statistics(x, eps=1e-3, groups=3), (rows,)
     yield "scale", lambda *v: normalise.scale(*v, kind="silu"), (rows, *small[:2], gain, gain)
     yield "sums", lambda *v: normalise.sums(*v, leak=0.0), (rows, rows + 1, gain, gain)
-    yield "gradient", normalise.gradient, (rows, rows + 1, gain, gain, *small)
+    yield "sums over rows", sums.over_rows, (rows,)
+    yield "sums over all rows", sums.over_rows, (a,)
+    yield "gradient", lambda *v: normalise.gradient(*v, groups=2), (rows, rows + 1, gain, gain, *small)
     yield "bernoulli", bernoulli.loss, (a, np.abs(a) / 5)
     yield "bernoulli rows", bernoulli.rows, (rows, normal("t", 2, 6) ** 2 / 9)
     yield "bernoulli rows back", bernoulli.rows_gradient, (rows, normal("t", 2, 6) ** 2 / 9, normal("u", 2, 40))
@@ -162,18 +181,67 @@ def operations():
     yield "softmax", softmax.forward, (rows,)
     yield "softmax of a view", softmax.forward, (rows.swapaxes(0, 2),)
     yield "softmax back", softmax.gradient, (rows, rows**2)
-    yield "gaussian", gaussian.loss, (rows, rows + 1, rows - 1)
+    yield "squares", lambda *given: squares.loss(*given, scale=0.7), (rows, rows.swapaxes(0, 2).copy().swapaxes(0, 2) / 3)
+    labels = Key(1).at("labels").integers(6, 80).reshape(2, 40)
+
+    def told_apart(logits):
+        of = to_test_device(labels) if isinstance(logits, DeviceArray) else labels
+        return categorical.loss(logits, of, scale=0.7)
+
+    yield "categorical", told_apart, (rows,)
+    yield "categorical of a view", told_apart, (rows[:, ::-1],)
+    for kind in games.KINDS:
+        yield f"game, {kind}", lambda l, k=kind: games.loss(k, l, -1.0, scale=0.7), (a[:, :1],)
+
+    def clipped(limit):
+        def run(*vectors):
+            copies = [x.copy() for x in vectors]
+            return clip.to_norm(*copies, limit=limit), *copies
+
+        return run
+
+    def bounded(x):
+        x = x.copy()
+        clip.to_range(x, 0.5)
+        return x
+
+    for limit in (1.0, 1e3):
+        yield f"clipped to the norm {limit}", clipped(limit), (normal("one", 300), normal("other", 5001))
+    yield "clipped to a range", bounded, (normal("one", 300),)
+    yield "gaussian", lambda *given: gaussian.loss(*given, scale=0.7), (rows, rows + 1, rows - 1)
     yield "divergence", gaussian.divergence, (rows, rows / 3)
     mu, logvar, eps, dz = normal("mu", 3, 5), normal("logvar", 3, 5), normal("eps", 3, 4, 5), normal("dz", 3, 4, 5)
     moved, h, dlogdet = normal("moved", 3, 2, 5), normal("h", 3, 2, 10), normal("dlogdet", 3)
     back = moved + 1, dlogdet, moved, moved / 3, moved**2
     yield "affine coupling", lambda b, h: affine.forward(b, h, 1.5), (moved, h)
     yield "affine coupling back", lambda *given: affine.gradient(*given, None), back
+    yield "act norm", act_norm.forward, (rows, gain, gain + 1)
+    yield "act norm, inverse", act_norm.inverse, (rows, gain, gain + 1)
+    yield "act norm back", act_norm.gradient, (rows + 1, small[0][:, 0], rows, gain)
+    yield "gated unit", gated.forward, (moved[..., :4],)
+    yield "gated unit back", gated.gradient, (moved, h)
+    knotted, numbers = normal("b", 3, 2, 5) * 2, normal("h", 3, 2, 40)
+    bent = {"bins": 3, "reach": 3.0, "least": 1e-2}
+    yield "spline", lambda b, h: spline.forward(b, h, **bent), (knotted, numbers)
+    yield "spline, inverse", lambda z, h: spline.inverse(z, h, **bent), (knotted, numbers)
+    yield "spline back", lambda *given: spline.gradient(*given, **bent), (moved, dlogdet, knotted, numbers)
     yield "units", units.probabilities, (a, a[0].copy())
     yield "units summed out", units.summed_out, (a, a[0].copy())
     yield "samples of a Gaussian", reparameterize.sample, (mu, logvar, eps)
     yield "samples of a Gaussian back", reparameterize.gradient, (dz, logvar, eps)
     yield "weights of samples", reparameterize.log_ratio, (logvar, eps, dz)
+
+    follows = {"leak": 0.2}
+    yield "a product, finished", lambda a, b, c: matmul.matmul(a, b, bias=c, **follows), (a, b, normal("c", b.shape[1]))
+    for groups in (1, 2):
+        w = normal("w", 3, 3, 4 // groups, 6)
+        conv = lambda x, w, b, g=groups: conv2d.forward(x, w, padding=1, groups=g, bias=b, **follows)
+        yield f"convolution in {groups}, finished", conv, (normal("x", 2, 5, 4, 4), w, normal("b", 6))
+        back = lambda y, w, b, g=groups: conv2d.input_gradient(y, w, (2, 7, 9, 4), stride=2, groups=g, bias=b, **follows)
+        yield f"transposed convolution in {groups}, finished", back, (normal("y", 2, 3, 4, 6), w, normal("b", 4))
+    taps = ((-1, 0), (0, -1), (0, 0))
+    seen = lambda x, w, b: masked_conv2d.forward(x, w, taps, bias=b, **follows)
+    yield "masked convolution, finished", seen, (normal("x", 2, 5, 4, 4), normal("w", 3, 4, 6), normal("b", 6))
 
     def averaged(held, theta):
         held = held.copy()
@@ -210,10 +278,7 @@ OPERATIONS = {name: (function, arrays) for name, function, arrays in operations(
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_operation_on_the_device(cuda, name, monkeypatch):
-    launched = []
-    library = backend.array_module(to_test_device(np.zeros(1)))
-    run = library.launch
-    monkeypatch.setattr(library, "launch", lambda *arguments: (launched.append(arguments[1]), run(*arguments)))
+    launched = launches(monkeypatch)
     function, arrays = OPERATIONS[name]
     got = function(*map(to_test_device, arrays))
     assert launched, "no kernel ran"
@@ -221,11 +286,47 @@ def test_an_operation_on_the_device(cuda, name, monkeypatch):
         expected = function(*(x.astype(np.float64) for x in arrays))
     for part, exact in zip(*(v if isinstance(v, tuple) else (v,) for v in (got, expected)), strict=True):
         if isinstance(exact, float):
+            assert type(part) is DeviceArray
+            assert part.shape == ()
             assert abs(to_host(part) - exact) <= 1e-6 * abs(exact)
             continue
         assert type(part) is DeviceArray
         assert part.dtype == np.float32
         close(to_host(part), exact, 3e-6)
+
+
+@pytest.mark.parametrize("name", ["Linear", "Conv2d", "ConvTranspose2d", "Conv1d", "MaskedConv2d"])
+@pytest.mark.parametrize("leak", [None, 0.0, 0.2])
+def test_a_layer_writes_its_output_once(cuda, name, leak, monkeypatch):
+    """Product, bias and (leaky) ReLU are one launch."""
+    from minigen import layers
+    from minigen.layers.masked_conv2d import raster
+
+    activation = None if leak is None else layers.LeakyReLU(leak)
+    made, shape = {
+        "Linear": (layers.Linear(7, 5, activation=activation), (6, 7)),
+        "Conv2d": (layers.Conv2d(3, 4, 3, stride=2, activation=activation), (2, 7, 6, 3)),
+        "ConvTranspose2d": (layers.ConvTranspose2d(3, 4, 4, stride=2, activation=activation), (2, 3, 4, 3)),
+        "Conv1d": (layers.Conv1d(3, 4, 2, causal=True, activation=activation), (2, 9, 3)),
+        "MaskedConv2d": (layers.MaskedConv2d(3, 4, raster("A", 3), activation=activation), (2, 5, 4, 3)),
+    }[name]
+    host = made.initialise(Key(1))
+    host.params["b"][...] = Key(2).normal(host.params["b"].shape)
+    layer = host.clone(np.float32, like=to_test_device(np.zeros(0, np.float32)))
+    x = Key(3).normal(shape)
+    launched = launches(monkeypatch)
+    y, _ = layer.forward(to_test_device(x))
+    assert len(launched) == 1, launched
+    close(to_host(y), host.clone(np.float64).forward(x.astype(np.float64))[0], 1e-6)
+
+
+def launches(monkeypatch):
+    """The kernels that are launched from now on, by name."""
+    names = []
+    library = backend.array_module(to_test_device(np.zeros(1)))
+    run = library.launch
+    monkeypatch.setattr(library, "launch", lambda *arguments: (names.append(arguments[1]), run(*arguments)))
+    return names
 
 
 def test_a_network_learns_on_the_device_as_on_the_cpu(cuda):
@@ -253,8 +354,14 @@ def test_a_network_learns_on_the_device_as_on_the_cpu(cuda):
 
 def models():
     """(name, model, batch, operations that its step must reach)."""
+    from minigen.models.autoencoder import Autoencoder
     from minigen.models.ddpm import DDPM
+    from minigen.models.gan import GAN
+    from minigen.models.gated_pixelcnn import GatedPixelCNN
+    from minigen.models.glow import Glow
+    from minigen.models.neural_spline_flow import NeuralSplineFlow
     from minigen.models.pixelcnn import PixelCNN
+    from minigen.models.realnvp import RealNVP
     from minigen.models.vae import VAE
 
     pixels, images = Key(2).uniform((3, 6, 5, 1)), Key(3).uniform((2, 8, 8, 1))
@@ -264,7 +371,18 @@ def models():
         images,
         {"matmul", "conv2d", "normalise", "attention", "resample", "average"},
     )
+    yield "gated_pixelcnn", GatedPixelCNN((6, 5, 1), Key(0), width=8, layers=2), pixels, {"gated", "masked_conv2d", "bernoulli"}
+    glow = Glow((4, 4, 1), Key(0), levels=1, steps=2, width=8)
+    yield "glow", glow, Key(5).uniform((3, 4, 4, 1)), {"act_norm", "affine", "conv2d"}
+    points = Key(4).normal((9, 2))
+    for store in (True, False):
+        flow = NeuralSplineFlow((2,), Key(0), hidden=8, bins=5, store=store)
+        yield f"neural_spline_flow, store={store}", flow, points, {"matmul", "spline", "adam"}
     yield "pixelcnn", PixelCNN((6, 5, 1), Key(0), width=8, layers=2), pixels, {"masked_conv2d", "epilogue", "bernoulli", "adam"}
+    yield "pixelcnn, 4 levels", PixelCNN((6, 5, 1), Key(0), width=8, layers=2, levels=4), pixels, {"categorical"}
+    yield "autoencoder", Autoencoder((6, 5, 1), Key(0)), pixels, {"squares"}
+    yield "gan", GAN((2,), Key(0), hidden=9, latents=3), normal("points", 7, 2), {"games", "epilogue"}
+    yield "realnvp", RealNVP((2,), Key(0), hidden=9, depth=2, clip=0.5), normal("points", 7, 2), {"affine", "clip"}
     yield (
         "vae",
         VAE((6, 5, 1), Key(0), hidden=9, latents=3),
@@ -301,6 +419,10 @@ def test_words_are_the_same_integers_on_the_device(cuda):
     assert type(words) is DeviceArray
     assert np.array_equal(to_host(words), philox.words(Key(3).words, 1001))
     assert np.array_equal(to_host(philox.uniform(Key(3).words, 9, np.dtype(np.float32), like=like)), Key(3).uniform(9))
+    with tally() as seen:
+        order = Key(3).permutation(1001, like=like)
+    assert [(one.name, one.rung) for one in seen] == [("philox.words", "cuda"), ("philox.order", "cuda")]
+    assert np.array_equal(to_host(order), Key(3).permutation(1001))
 
 
 @pytest.mark.needs_no_compiler

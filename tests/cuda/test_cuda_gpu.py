@@ -1,12 +1,21 @@
-"""On a GPU: every operation, every proof, a run. `pytest -m gpu`; the kernels' own cases are in test_cuda_cases.py.
+"""On a GPU: every operation, every proof, the kernels under compute-sanitizer. `pytest -m gpu`.
 
-Without one these are deselected, and the same is asked of the arrays that stand for CuPy's (test_cuda_dispatch.py,
-tests/models/test_captured.py, tests/training/test_training_device.py).
+Without one these are deselected, and the same is asked of the arrays that stand for CuPy's (test_cuda_dispatch.py). Elsewhere,
+with the place as a parameter: the kernels' own cases (test_cuda_cases.py, test_cuda_numba.py), layers
+(tests/check/test_every_layer.py), training steps (test_cuda_steps.py, tests/models/test_captured.py), runs (test_cuda_runs.py).
+
+What the last tests here start, for one who wants to read all of it (or with racecheck, synccheck):
+
+    PYTHONPATH=. compute-sanitizer --tool memcheck python tests/cuda/under_sanitizer.py gpu cases
 """
 
 from __future__ import annotations
 
-import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +26,6 @@ from minigen import backend, models
 from minigen.check import check_model
 from minigen.kernels import rungs
 from minigen.random import Key
-from minigen.training import Run
 
 pytestmark = [pytest.mark.gpu, pytest.mark.needs_no_compiler]
 
@@ -38,6 +46,8 @@ def test_words_are_the_same_integers():
         assert np.array_equal(backend.to_device(Key(3).bits(n, like=like), "cpu"), Key(3).bits(n))
         assert np.array_equal(backend.to_device(Key(3).uniform(n, like=like), "cpu"), Key(3).uniform(n))
         assert np.abs(backend.to_device(Key(3).normal(n, like=like), "cpu") - Key(3).normal(n)).max() <= 4e-6
+    for n in (1, 257, 10_000):
+        assert np.array_equal(backend.to_device(Key(3).permutation(n, like=like), "cpu"), Key(3).permutation(n))
 
 
 @pytest.mark.parametrize("name", models.names())
@@ -46,16 +56,29 @@ def test_every_gradient_is_proved(name):
     assert check_model(name, device="cuda")
 
 
-@pytest.mark.parametrize("eager", [False, True])
-def test_a_run_has_the_cpus_curve_and_the_same_bits_again(tmp_path, eager):
-    given = {"steps": 40, "data_options": {"rows": 600}}
-    curves, parameters = [], []
-    for name, device in (("host", "cpu"), ("there", "cuda"), ("again", "cuda")):
-        run = Run.create("vae", out=tmp_path / name, device=device, **given)
-        run.train(eager=eager)
-        lines = map(json.loads, run.log.path.read_text().splitlines())
-        curves.append(np.array([list(line["terms"].values()) for line in lines if line["kind"] == "train"]))
-        parameters.append(backend.to_device(run.model.theta, "cpu"))
-    np.testing.assert_allclose(curves[1], curves[0], rtol=1e-3)
-    assert np.array_equal(curves[1], curves[2])
-    assert np.array_equal(parameters[1], parameters[2])
+# ---- under compute-sanitizer, in a process of its own
+
+
+def sanitized(tool, what):
+    """under_sanitizer.py on the GPU, with that tool; it ends with 3 where the tool found anything."""
+    if shutil.which("compute-sanitizer") is None:
+        pytest.skip("compute-sanitizer is not on the path: it is in the bin of CUDA's toolkit")
+    command = ["compute-sanitizer", "--tool", tool, "--error-exitcode", "3"]
+    script = str(Path(__file__).parent / "under_sanitizer.py")
+    settings = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command += [sys.executable, script, "gpu", what]
+    return subprocess.run(command, env=settings, capture_output=True, text=True, timeout=560, check=False)
+
+
+@pytest.mark.parametrize("tool", ["memcheck", "racecheck", "synccheck"])
+def test_every_kernel_is_clean(tool):
+    done = sanitized(tool, "cases")
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    assert max(int(line) for line in done.stdout.splitlines() if line.isdigit()) > 50  # cases
+
+
+@pytest.mark.parametrize(("tool", "kernel"), [("memcheck", "write_beyond"), ("racecheck", "reverse_without_barrier")])
+def test_a_planted_fault_is_found(tool, kernel):
+    done = sanitized(tool, kernel)
+    assert done.returncode == 3, (done.stdout + done.stderr)[-3000:]
+    assert kernel in done.stdout

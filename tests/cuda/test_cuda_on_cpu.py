@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import under_sanitizer
 
 from minigen.kernels.cuda import on_cpu, source
 from minigen.kernels.cuda.launch import launch
@@ -38,9 +38,10 @@ def test_a_right_kernel_is_right_in_every_order(x, order):
 
 
 @pytest.mark.parametrize("order", on_cpu.ORDERS)
-def test_a_missing_barrier_is_noticed_in_every_order(x, order):
+@pytest.mark.parametrize("kernel", ["reverse_without_barrier", "copy_without_barrier"])
+def test_a_missing_barrier_is_noticed_in_every_order(x, kernel, order):
     y = nans()
-    run("reverse_without_barrier", x, y, order=order)
+    run(kernel, x, y, order=order)
     assert np.isnan(y).any()
 
 
@@ -96,6 +97,14 @@ def test_a_sum_in_pairs_needs_its_barriers(x, order):
     assert (y == x.sum()).all()
     run("sum_without_barrier", x, y, order=order)
     assert (y != x.sum()).any()
+
+
+def test_turns_hide_a_race(order):
+    """Why there is a thread sanitizer: each thread runs to its next barrier, and no order of turns tears a sum apart."""
+    for kernel in ("count_without_atomics", "count"):
+        y = np.zeros(1, np.float32)
+        run(kernel, y, order=order)
+        assert y[0] == N
 
 
 def test_atomic_sums_differ_with_the_order_of_blocks():
@@ -157,28 +166,53 @@ def test_without_a_compiler_there_is_one_clear_message(monkeypatch):
 # ---- under a sanitizer, in a process of its own: the sanitizer's library must be loaded first
 
 
-def under(sanitizer: str, library: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    found = subprocess.run(["g++", f"-print-file-name={library}"], capture_output=True, text=True, check=True).stdout.strip()
-    if not Path(found).is_absolute():
-        pytest.skip(f"this g++ has no {library}: install its sanitizers (libasan, libtsan)")
-    settings = {**os.environ, "LD_PRELOAD": found, "PYTHONMALLOC": "malloc", "OPENBLAS_NUM_THREADS": "1", **environment}
-    command = [sys.executable, str(Path(__file__).parent / "under_sanitizer.py"), sanitizer, *arguments]
-    return subprocess.run(command, env=settings, capture_output=True, text=True, timeout=280, check=False)
+def under(sanitizer: str, what: str, timeout: float = 280) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, under_sanitizer.__file__, sanitizer, what]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    if done.returncode == under_sanitizer.UNAVAILABLE:
+        pytest.skip(done.stderr.strip())
+    return done
+
+
+def line_of(kernel: str) -> int:
+    """Where in faults.cu its first line stands."""
+    return next(i for i, text in enumerate(Path(FAULTS).read_text().splitlines(), 1) if f"void {kernel}(" in text)
 
 
 def test_every_kernel_stays_within_its_arrays():
-    done = under("address", "libasan.so", "cases", ASAN_OPTIONS="detect_leaks=0")
+    done = under("address", "cases")
     assert done.returncode == 0, done.stderr[-3000:]
     assert int(done.stdout.split()[-1]) > 100  # launches
 
 
-@pytest.mark.parametrize(
-    ("kernel", "what"), [("write_beyond", "heap-buffer-overflow"), ("read_beyond_shared", "heap-buffer-overflow")]
-)
-def test_the_address_sanitizer_names_the_line(kernel, what):
-    done = under("address", "libasan.so", kernel, ASAN_OPTIONS="detect_leaks=0")
+@pytest.mark.parametrize(("kernel", "line"), [("write_beyond", 0), ("read_beyond_shared", 3)])
+def test_the_address_sanitizer_names_the_line(kernel, line):
+    done = under("address", kernel)
     assert done.returncode != 0
-    assert what in done.stderr
-    line = next(i for i, text in enumerate(Path(FAULTS).read_text().splitlines(), 1) if f"void {kernel}" in text)
-    line += 3 if kernel == "read_beyond_shared" else 0
-    assert f"faults.cu:{line}" in done.stderr
+    assert "heap-buffer-overflow" in done.stderr
+    assert f"faults.cu:{line_of(kernel) + line}" in done.stderr
+
+
+@pytest.mark.thread_sanitizer
+def test_no_kernel_has_a_race():
+    done = under("thread", "cases", timeout=900)  # two minutes of a core
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert int(done.stdout.split()[-1]) > 100
+
+
+@pytest.mark.parametrize(
+    ("kernel", "line"), [("count_without_atomics", 0), ("reverse_without_barrier", 3), ("copy_without_barrier", 4)]
+)
+def test_the_thread_sanitizer_names_the_line(kernel, line):
+    done = under("thread", kernel)
+    assert done.returncode != 0
+    assert "WARNING: ThreadSanitizer: data race" in done.stderr
+    assert f"faults.cu:{line_of(kernel) + line}" in done.stderr
+
+
+@pytest.mark.parametrize("kernel", ["count", "reverse", "sum_in_pairs"])
+def test_the_thread_sanitizer_knows_what_waits(kernel):
+    """Atomic operations and barriers: with them there is no race."""
+    done = under("thread", kernel)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr == ""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minigen.kernels import activation, epilogue, normalise, rungs
+from minigen.kernels import activation, conv2d, epilogue, masked_conv2d, matmul, normalise, rungs, sums
 from minigen.random import Key
 
 SIZES = st.sampled_from((1, 2, 15, 16, 17, 31, 100, 513))
@@ -49,19 +49,28 @@ def test_activations(kind, n, leak, dtype, seed):
     assert np.abs(dx - wide(dy) * slope).max() <= tolerance * np.abs(wide(dy)).max()
 
 
-@given(n=BATCHES, r=SIZES, c=FEW, leak=LEAKS, kind=st.sampled_from(normalise.KINDS), dtype=TYPES, seed=st.integers(0, 99))
+@given(
+    n=BATCHES,
+    r=SIZES,
+    c=FEW,
+    leak=LEAKS,
+    kind=st.sampled_from(normalise.KINDS),
+    dtype=TYPES,
+    seed=st.integers(0, 99),
+    data=st.data(),
+)
 @settings(deadline=None, max_examples=40)
-def test_normalisations(n, r, c, leak, kind, dtype, seed):
+def test_normalisations(n, r, c, leak, kind, dtype, seed, data):
     key, tolerance = Key(seed), 3e-6 if dtype == np.float32 else 1e-13
     x = numbers(key.at("x"), n, r, c, dtype=dtype) + dtype(3)
     dy = numbers(key.at("dy"), n, r, c, dtype=dtype)
     gain, b = (numbers(key.at(name), c, dtype=dtype) for name in ("gain", "b"))
-    straight, level, tilt = (numbers(key.at(name), n, c, dtype=dtype) for name in ("straight", "level", "tilt"))
-
-    (mean, var), (true_mean, true_var) = both(normalise.moments, x)
+    factor, level, tilt = (numbers(key.at(name), n, c, dtype=dtype) for name in ("r", "level", "tilt"))
+    groups = data.draw(st.sampled_from([g for g in (1, 2, 3, 5, c) if c % g == 0]))
+    (mean, var, factor_of_var), (true_mean, true_var, r_of) = both(normalise.statistics, x, eps=1e-2, groups=groups)
     kernel_cases.check_close(mean, true_mean, tolerance)
     kernel_cases.check_close(var, true_var, tolerance, scale=true_var + 1)
-    r_of = (true_var + 1e-5) ** -0.5
+    kernel_cases.check_close(factor_of_var, 1 / np.sqrt(wide(var) + 1e-2), tolerance)
     options = {"kind": kind, "leak": leak}
     (xhat, y), (true_xhat, true_y) = both(normalise.scale, x, mean, r_of.astype(dtype), gain, b, **options)
     loud = np.abs(true_xhat) + 3 * r_of[:, None]  # x - mean is a difference of numbers near 3
@@ -70,9 +79,13 @@ def test_normalisations(n, r, c, leak, kind, dtype, seed):
     made, true = both(normalise.sums, dy, xhat, gain, b, **options)
     for total, exact in zip(made, true, strict=True):
         kernel_cases.check_close(total, exact, tolerance, scale=np.sqrt(r) * np.abs(wide(xhat)).max() + 1)
-    dx, exact = both(normalise.gradient, dy, xhat, gain, b, straight, level, tilt, **options)
-    parts = np.abs(wide(dy) * wide(straight)[:, None]) + np.abs(wide(level))[:, None] + np.abs(wide(xhat * tilt[:, None]))
-    kernel_cases.check_close(dx, exact, tolerance, scale=parts)
+    for moving in (True, False):
+        how = {"groups": groups, "moving": moving, **options}
+        dx, exact = both(normalise.gradient, dy, xhat, gain, b, factor, level, tilt, **how)
+        sizes = [np.abs(wide(v)) for v in (gain, dy, xhat, level, tilt)]
+        size, down, across = sizes[0] * sizes[1], sizes[0] * sizes[3], sizes[0] * sizes[4]
+        parts = np.abs(wide(factor))[:, None] * (size + down.sum(1)[:, None, None] + sizes[2] * across.sum(1)[:, None, None])
+        kernel_cases.check_close(dx, exact, tolerance, scale=parts)
 
 
 @given(r=SIZES, m=FEW, leak=LEAKS, bias=st.booleans(), dtype=TYPES, seed=st.integers(0, 99))
@@ -91,6 +104,76 @@ def test_what_follows_a_product(r, m, leak, bias, dtype, seed):
     kernel_cases.check_close(du, true_du, tolerance)
     kernel_cases.check_close(db, true_db, tolerance, scale=np.abs(true_du).sum(0))
     assert epilogue.back(dy, y, leak=leak, sums=False)[1] is None
+
+
+PRODUCTS = {  # (function of two arrays and options, their shapes, columns of the result)
+    "a b": (matmul.matmul, ((9, 7), (7, 5)), 5),
+    "a' b'": (lambda a, b, **o: matmul.matmul(a, b, transpose_a=True, transpose_b=True, **o), ((7, 9), (5, 7)), 5),
+    "one row": (matmul.matmul, ((1, 80), (80, 90)), 90),
+    "convolution": (conv2d.forward, ((2, 5, 6, 3), (3, 3, 3, 4)), 4),
+    "transposed": (lambda x, w, **o: conv2d.input_gradient(x, w, (2, 6, 8, 5), stride=2, **o), ((2, 2, 3, 4), (3, 3, 5, 4)), 5),
+    "in groups": (lambda x, w, **o: conv2d.forward(x, w, groups=2, **o), ((1, 4, 4, 6), (2, 2, 3, 4)), 4),
+    "masked": (lambda x, w, **o: masked_conv2d.forward(x, w, ((-1, 0), (0, 0)), **o), ((2, 3, 4, 2), (2, 2, 3)), 3),
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+@pytest.mark.parametrize("mode", ["definition", "numba"])
+def test_a_product_takes_what_follows_it(name, mode):
+    """f(product + bias), whichever of the two is there, and into `out`."""
+    function, shapes, columns = PRODUCTS[name]
+    first, second, bias = (Key(i).normal(shape) for i, shape in enumerate((*shapes, columns)))
+    with rungs("definition"):
+        exact = function(wide(first), wide(second))
+    with rungs(mode):
+        for b, leak in ((None, 0.0), (bias, 1.0), (bias, 0.2), (None, 1.0)):
+            u = exact if b is None else exact + wide(b)
+            into = np.full(exact.shape, np.nan, np.float32)
+            assert function(first, second, bias=b, leak=leak, out=into) is into
+            kernel_cases.check_close(into, np.where(u > 0, u, leak * u), 2e-6, scale=np.abs(exact).max() + 1)
+            assert np.array_equal(into, function(first, second, bias=b, leak=leak))
+
+
+def test_a_product_added_to_is_finished_at_last():
+    a, b, bias, held = (Key(i).normal(shape) for i, shape in enumerate(((9, 7), (7, 5), (5,), (9, 5))))
+    u = wide(a) @ wide(b) + wide(held) + wide(bias)
+    matmul.matmul(a, b, out=held, accumulate=True, bias=bias, leak=0.1)
+    kernel_cases.check_close(held, np.where(u > 0, u, 0.1 * u), 2e-6)
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_what_cannot_follow_a_product(name):
+    function, shapes, columns = PRODUCTS[name]
+    first, second = (Key(i).normal(shape) for i, shape in enumerate(shapes))
+    with pytest.raises(
+        ValueError, match=rf"the bias \(9999,\) does not fit the {columns} columns of y: it must be \({columns},\)"
+    ):
+        function(first, second, bias=np.zeros(9999, np.float32))
+    with pytest.raises(TypeError, match="mixed precisions"):
+        function(first, second, bias=np.zeros(columns))
+    with pytest.raises(ValueError, match=r"leak=-0\.5 hides the sign of u"):
+        function(first, second, leak=-0.5)
+
+
+@given(n=BATCHES, r=SIZES, c=FEW, dtype=TYPES, seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=40)
+def test_sums_over_rows(n, r, c, dtype, seed):
+    x, held, tolerance = (
+        numbers(Key(seed), n, r, c, dtype=dtype),
+        numbers(Key(1), n, c, dtype=dtype),
+        5e-7 if dtype == np.float32 else 1e-14,
+    )
+    size = np.abs(wide(x)).sum(1) + 1
+    made, exact = both(sums.over_rows, x)
+    kernel_cases.check_close(made, exact, tolerance, scale=size)
+    kernel_cases.check_close(both(sums.over_rows, x[0])[0], exact[0], tolerance, scale=size)
+    for mode in ("numba", "definition"):
+        with rungs(mode):
+            into = held.copy()
+            assert sums.over_rows(x, out=into, accumulate=True) is into
+            kernel_cases.check_close(into, exact + wide(held), tolerance, scale=size + 3)
+            assert sums.over_rows(x, out=into) is into
+            kernel_cases.check_close(into, exact, tolerance, scale=size)
 
 
 def test_real_beside_complex_is_for_the_definition():
@@ -116,12 +199,14 @@ def test_what_stands_beside_normalised_values_must_fit():
         normalise.sums(x, x, v, g)
     with pytest.raises(ValueError, match=r"normalise.gradient: tilt \(16,\) must be \(3, 16\)"):
         normalise.gradient(x, x, g, g, v, v, g)
+    with pytest.raises(ValueError, match=r"normalise.statistics: 3 groups do not divide 16 channels evenly"):
+        normalise.statistics(x, eps=1e-5, groups=3)
 
 
 def test_a_large_mean_does_not_hide_the_variance():
     """The sum of x^2 less R mean^2 would have no digit left here."""
     x = 1000 + numbers(Key(0), 1, 5000, 3, dtype=np.float32)
-    (_, var), (_, exact) = both(normalise.moments, x)
+    (_, var, _), (_, exact, _) = both(normalise.statistics, x, eps=1e-5)
     assert np.abs(var / exact - 1).max() <= 1e-4
 
 
@@ -132,7 +217,7 @@ def test_nan_stays():
         for kind in activation.KINDS:
             assert np.isnan(activation.forward(kind, x, leak=0.5)).all()
             assert np.isnan(activation.gradient(kind, x, x, leak=0.5)).all()
-        assert np.isnan(normalise.moments(x)).all()
+        assert np.isnan(normalise.statistics(x, eps=1e-5)).all()
         assert np.isnan(normalise.scale(x, one, one, one[0], one[0])[1]).all()
         y = x[0].copy()
         epilogue.finish(y, None, leak=0.5)
@@ -155,9 +240,15 @@ def test_errors_name_what_is_wrong():
         activation.forward("swish", x)
     with pytest.raises(ValueError, match="hides the sign"):
         epilogue.finish(x, None, leak=-0.1)
-    with pytest.raises(ValueError, match="does not fit the columns"):
+    with pytest.raises(ValueError, match=r"the bias \(4,\) does not fit the 3 columns of y"):
         epilogue.finish(x, np.zeros(4, np.float32))
-    with pytest.raises(ValueError, match="needs y"):
-        epilogue.back(x, None, leak=0.0)
+    with pytest.raises(ValueError, match=r"epilogue\.back: shapes differ"):
+        epilogue.back(x, x[:3], leak=0.0)
+    with pytest.raises(ValueError, match=r"sums.over_rows: x must be \(R, C\) or \(B, R, C\), got shape \(3,\)"):
+        sums.over_rows(x[0])
+    with pytest.raises(ValueError, match="accumulate=True adds into out: pass out="):
+        sums.over_rows(x, accumulate=True)
+    with pytest.raises(ValueError, match=r"sums.over_rows: out must be \(3,\) float32, got \(4,\) float32"):
+        sums.over_rows(x, out=np.zeros(4, np.float32))
     with pytest.raises(ValueError, match="after a normalisation"):
         normalise.sums(x[None], x[None], x[0], x[0], kind="tanh")

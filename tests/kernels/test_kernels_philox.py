@@ -120,6 +120,27 @@ def test_numbers_do_not_depend_on_length_or_threads(dtype):
                 assert np.array_equal(philox.normal(Key(4).words, n, np.dtype(dtype)), z[:n])
 
 
+def test_an_order_is_that_of_the_numbers():
+    """The upper half decides, then the lower one, then the place."""
+    words = np.array([[1, 5], [0, 7], [1, 2], [ONES, 0], [0, 7], [1, 5], [0, ONES]], np.uint32)
+    for mode in ("definition", "numba", "auto"):
+        with rungs(mode):
+            order = philox.order(words)
+        assert order.dtype == np.int64
+        assert order.tolist() == [1, 4, 6, 2, 0, 5, 3]
+    assert philox.order(words[::2]).tolist() == [2, 3, 1, 0]  # (1, 5), (1, 2), (0, 7), (0, ONES): a view with gaps
+    assert philox.order(words[:0]).shape == (0,)
+
+
+def test_what_is_no_row_of_halves_has_no_order():
+    with pytest.raises(ValueError, match=r"words are \(n, 2\), the halves of n numbers, got shape \(4,\)"):
+        philox.order(np.zeros(4, np.uint32))
+    with pytest.raises(ValueError, match=r"got shape \(2, 3\)"):
+        philox.order(np.zeros((2, 3), np.uint32))
+    with pytest.raises(TypeError, match="words are uint32, got int64"):
+        philox.order(np.zeros((2, 2), np.int64))
+
+
 def test_negative_count():
     for draw in (philox.uniform, philox.normal):
         with pytest.raises(ValueError, match="-1 words cannot be drawn"):

@@ -1,0 +1,29 @@
+"""Sums over rows, in an order that depends on sizes alone: the gradient of what was added to every row, a bias or a shift."""
+
+from __future__ import annotations
+
+from minigen.backend import Array
+
+from .. import arguments
+from ..dispatch import Ladder
+
+LADDER = Ladder(__name__, numba="one_pass", numba_from=1 << 9)  # work: elements
+
+
+def over_rows(x: Array, *, out: Array | None = None, accumulate: bool = False) -> Array:
+    """x (R, C) -> (C,), or (B, R, C) -> (B, C): the sums over R, in `out` if given; with `accumulate`, out += the sums.
+
+    Raises ValueError on other shapes, on an `out` that does not fit, and where `accumulate` has no `out` to add to.
+    """
+    if x.ndim not in (2, 3):
+        raise ValueError(f"sums.over_rows: x must be (R, C) or (B, R, C), got shape {x.shape}: reshape it")
+    if accumulate and out is None:
+        raise ValueError("sums.over_rows: accumulate=True adds into out: pass out=")
+    dtype = arguments.same_kind("sums.over_rows", x=x)
+    arguments.check_out("sums.over_rows", out, (*x.shape[:-2], x.shape[-1]), dtype)
+    rung = LADDER.choose(x.size, x)
+    if x.ndim == 3:
+        of_each: Array = rung.over_rows(x, out=out, accumulate=accumulate)
+        return of_each
+    of_all: Array = rung.over_rows(x[None], out=None if out is None else out[None], accumulate=accumulate)
+    return of_all[0] if out is None else out
