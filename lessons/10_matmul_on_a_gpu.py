@@ -23,7 +23,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from minigen import backend
-from minigen.kernels.cuda import on_cpu, resources, tiling
+from minigen.kernels import rounding
+from minigen.kernels.cuda import on_cpu, resources
 from minigen.kernels.matmul import cuda as rungs
 from minigen.random import Key
 
@@ -106,11 +107,11 @@ def compiled(rung, instruction):
 
 def prove(name, bound=1e-6):
     """The rung runs, on the GPU or on the CPU, and its result is right."""
-    precision = name if name in tiling.PRECISIONS else "float32"
+    precision = name if name in rounding.PRECISIONS else "float32"
     if cupy is None and on_cpu.compiler() is None:
         print(f"{name}: not run, there is neither a GPU nor g++ here")
         return
-    with tiling.precision(precision):
+    with rounding.precision(precision):
         there = (a, b) if cupy is None else (cupy.asarray(a), cupy.asarray(b))
         c = backend.to_device(rungs.teach(name, *there) if name in rungs.TEACHING else rungs.matmul(*there), "cpu")
     assert np.isfinite(c).all(), name  # before the norm: NaN is larger than no bound
@@ -318,8 +319,8 @@ if cupy is not None:
     A, B = (cupy.asarray(key.at(name).normal((L, L))) for name in ("A", "B"))
     library = rate(lambda: cupy.matmul(A, B))
     for name in predicted:
-        with tiling.precision(name if name in tiling.PRECISIONS else "float32"):
-            run = rungs.matmul if name in tiling.PRECISIONS else lambda a, b, rung=name: rungs.teach(rung, a, b)
+        with rounding.precision(name if name in rounding.PRECISIONS else "float32"):
+            run = rungs.matmul if name in rounding.PRECISIONS else lambda a, b, rung=name: rungs.teach(rung, a, b)
             measured[name] = rate(lambda run=run: run(A, B)) / library
         print(f"{name:12} measured {measured[name]:6.1%} of cuBLAS in float32")
 

@@ -13,10 +13,9 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeAlias
 
-import numpy as np
-
-from .backend import Array, CaptureError, aligned_zeros, device_of
+from .backend import Array, CaptureError, aligned_zeros
 from .kernels import adam as adam_kernel
+from .kernels import clip as clip_kernel
 from .kernels import sgd as sgd_kernel
 from .kernels.adam import cuda as adam_cuda
 from .kernels.sgd import cuda as sgd_cuda
@@ -195,18 +194,7 @@ def clip_norm(owner: HasVector, spans: Iterable[slice], limit: float) -> Any:
     On a GPU the norm is an array of no axes: what it decides, a multiplication by min(1, limit / norm), is decided there.
     """
     assert owner.vector is not None
-    grads = [owner.vector.grad[span] for span in spans]
-    if device_of(owner.vector.grad) != "cpu":
-        norm = np.sqrt(sum((g * g).sum(dtype=np.float64) for g in grads))
-        share = np.minimum(1, limit / np.maximum(norm, np.finfo(np.float64).tiny))
-        for g in grads:
-            g *= share.astype(g.dtype)
-        return norm
-    norm = math.sqrt(sum(float(np.dot(g, g)) for g in grads))
-    if norm > limit:
-        for g in grads:
-            g *= limit / norm
-    return norm
+    return clip_kernel.to_norm(*(owner.vector.grad[span] for span in spans), limit=limit)
 
 
 def clip_values(owner: HasVector, spans: Iterable[slice], limit: float) -> None:
@@ -214,8 +202,7 @@ def clip_values(owner: HasVector, spans: Iterable[slice], limit: float) -> None:
     assert owner.vector is not None
     spans = list(spans)
     for span in spans:
-        theta = owner.vector.theta[span]
-        np.clip(theta, -limit, limit, out=theta)
+        clip_kernel.to_range(owner.vector.theta[span], limit)
     owner.vector.raised(spans)
 
 

@@ -144,11 +144,9 @@ class Key:
         drawn: Array = ((words * np.uint64(high)) >> _32).astype(np.int64)
         return drawn
 
-    def permutation(self, n: int) -> Array:
-        """A random order of 0 .. n - 1, int64, on the CPU: the order of n random 64-bit numbers."""
-        words = self.bits((n, 2)).astype(np.uint64)
-        order: Array = np.argsort((words[:, 0] << _32) | words[:, 1], kind="stable")
-        return order
+    def permutation(self, n: int, *, like: Any = None) -> Array:
+        """A random order of 0 .. n - 1, int64: the order of n random 64-bit numbers (kernels.philox.order), on every device."""
+        return _kernel.order(self.bits((n, 2), like=like))
 
 
 def use_of(name: str | int) -> tuple[int, tuple[int, int]]:

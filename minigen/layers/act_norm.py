@@ -12,6 +12,8 @@ Backward, with sums over rows n and positions p:
 
     dx = dz e^s        db_c = sum dz_c        ds_c = sum dx_c x_c + P sum_n dlogdet_n
 
+The passes over memory are kernels/act_norm.
+
 N batch, C channels, P positions of a row (pixels), "..." their axes.
 """
 
@@ -23,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..backend import Array, zeros
+from ..kernels import act_norm
 from ..random import Key
 from . import initialisers
 from .bijection import Bijection
@@ -49,19 +52,25 @@ class ActNorm(Bijection):
     def forward(self, x: Array, *, train: bool = False, key: Key | None = None) -> tuple[tuple[Array, Array], ActNormCache]:
         check_channels(f"ActNorm({self.channels})", x, self.channels)
         w = self.weights()
-        return (x * np.exp(w.s) + w.b, on_every_row(positions(x) * w.s.sum(), x)), ActNormCache(x, w)
+        z, logdet = act_norm.forward(by_positions(x), w.s, w.b)
+        return (z.reshape(x.shape), logdet), ActNormCache(x, w)
 
     def inverse(self, z: Array) -> tuple[Array, Array]:
         w = self.weights()
-        return (z - w.b) * np.exp(-w.s), on_every_row(-positions(z) * w.s.sum(), z)
+        x, logdet = act_norm.inverse(by_positions(z), w.s, w.b)
+        return x.reshape(z.shape), logdet
 
     def backward(self, dy: Any, cache: ActNormCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
-        w, x = self.weights(cache), cache.x
-        dz, dlogdet = zeros_for_none(dy, x)
-        dx = dz * np.exp(w.s)
-        if param_grads and self.learns:
-            self.learn(w, s=rows(dx * x).sum(0) + positions(x) * np.sum(dlogdet), b=rows(dz).sum(0))
-        return dx if need_dx else None
+        (dz, dlogdet), w, x = dy, self.weights(cache), cache.x
+        dz = np.zeros_like(x) if dz is None else dz
+        dlogdet = np.zeros_like(x, shape=len(x)) if dlogdet is None else dlogdet
+        made: tuple[Array, Any, Any] = act_norm.gradient(
+            by_positions(dz), dlogdet, by_positions(x), w.s, sums=param_grads and self.learns
+        )
+        dx, ds, db = made
+        if ds is not None:
+            self.learn(w, s=ds, b=db)
+        return dx.reshape(x.shape) if need_dx else None
 
     def jvp(self, x_dot: Array, cache: ActNormCache, *, move_params: bool = False) -> tuple[tuple[Array, Array], ActNormCache]:
         w, x = self.weights(cache), cache.x
@@ -110,9 +119,9 @@ def positions(x: Array) -> int:
     return math.prod(x.shape[1:-1])
 
 
-def on_every_row(logdet: Any, x: Array) -> Array:
-    """One number, which is every row's: (N,), in the type of `logdet`."""
-    return zeros(len(x), logdet.dtype, like=x) + logdet
+def by_positions(x: Array) -> Array:
+    """(N, ..., C) -> (N, P, C)."""
+    return x.reshape(len(x), positions(x), x.shape[-1])
 
 
 def check_channels(layer: str, x: Array, channels: int) -> None:

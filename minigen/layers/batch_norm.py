@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..backend import Array, Shape, real_dtype, zeros
-from ..kernels import normalise
+from ..kernels import average, normalise
 from ..random import Key
 from . import initialisers
 from .elementwise import Elementwise
@@ -65,15 +65,15 @@ class BatchNorm(Layer):
         w, values = self.weights(), x.reshape(1, -1, self.channels)  # (1, R, C)
         batch: tuple[Array, Array] | None = None
         if not train:
-            mean, var = (self.state[name][None] for name in ("mean", "var"))  # (1, C) each
+            mean, r = self.state["mean"][None], (self.state["var"][None] + self.eps) ** -0.5  # (1, C) each
         elif x.size < 2 * self.channels:
             raise ValueError(
                 f"BatchNorm({self.channels}) in training got x of shape {x.shape}: a channel needs two values or more to have "
                 "a variance. Use a larger batch, or train=False"
             )
         else:
-            batch = mean, var = normalise.moments(values)
-        r = (var + self.eps) ** -0.5  # (1, C)
+            mean, var, r = normalise.statistics(values, eps=self.eps)  # (1, C) each
+            batch = mean, var
         xhat, y = normalise.scale(values, mean, r, w.gain, w.b, **self.after)
         return y.reshape(x.shape), BatchNormCache(Standardised(xhat.reshape(x.shape), r), w, batch)
 
@@ -85,9 +85,8 @@ class BatchNorm(Layer):
             self.learn(w, gain=tilt[0], b=level[0])
         if not need_dx:
             return None
-        straight = w.gain * s.r  # (1, C)
-        share = straight * (self.channels / dy.size if cache.batch else 0)
-        dx = normalise.gradient(*values, w.gain, w.b, straight, share * level, share * tilt, **self.after)
+        moving = cache.batch is not None
+        dx = normalise.gradient(*values, w.gain, w.b, s.r, level, tilt, moving=moving, **self.after)
         return dx.reshape(dy.shape)
 
     def jvp(self, x_dot: Array, cache: BatchNormCache, *, move_params: bool = False) -> tuple[Array, BatchNormCache]:
@@ -135,7 +134,9 @@ class BatchNorm(Layer):
             mean, var = (value.real.reshape(-1) for value in cache.batch)  # statistics stay real in a complex twin
             R = cache.s.xhat.size // self.channels
             for name, new in (("mean", mean), ("var", var * (R / (R - 1)))):
-                self.state[name] = self.state[name] + self.momentum * (new - self.state[name])
+                moved = self.state[name].copy()
+                average.step(moved, new, self.momentum)
+                self.state[name] = moved
 
 
 def _axes(x: Array) -> Shape:

@@ -7,11 +7,13 @@ N batch, C channels; "..." the positions: H, W of an image, T of a sequence, or 
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from ..backend import Array, Shape
+from ..kernels.sums import over_rows
 from .linear_map import LinearMap
 
 
@@ -39,7 +41,8 @@ class ChannelShift(LinearMap):
         return self.there(x_t, self.fix(x_t))
 
     def back(self, dy: Array, cache: ChannelShiftCache) -> tuple[Array, Array]:  # type: ignore[override]
-        return dy, dy.sum(positions(cache.shape))
+        N, C = cache.shape[0], cache.shape[-1]
+        return dy, over_rows(dy.reshape(N, math.prod(cache.shape[1:-1]), C))
 
 
 def positions(shape: Shape) -> Shape:

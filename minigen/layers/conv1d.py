@@ -70,8 +70,8 @@ class Conv1d(Convolution):
 
     # ---- the three products, with a height of 1
 
-    def product(self, x: Array, W: Array) -> Array:
-        return conv2d.forward(self._framed(x), W[None], **self.at)
+    def product(self, x: Array, W: Array, **finish: Any) -> Array:
+        return conv2d.forward(self._framed(x), W[None], **self.at, **finish)
 
     def product_dx(self, dy: Array, W: Array, x_shape: Shape) -> Array:
         N, _, T, C = x_shape

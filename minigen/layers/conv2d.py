@@ -15,14 +15,16 @@ N batch, H, W sizes in, Ho, Wo sizes out, kh, kw kernel, C inputs, M outputs, G 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 from ..backend import Array, Shape
 from ..kernels import conv2d
 from ..kernels.conv2d.geometry import Pair, pair
+from ..kernels.sums import over_rows
 from ..random import Key
 from .elementwise import Elementwise
-from .finish import back, finish
+from .finish import back, finished, rows
 from .initialisers import fan_in_uniform, side_by_side, zeros
 from .layer import Layer, Weights
 from .vector import Initialiser, Spec
@@ -49,8 +51,8 @@ class Convolution(Layer):
         self.inputs, self.outputs, self.bias, self.activation = inputs, outputs, bias, activation
         self.at: dict[str, Any] = at  # stride, padding, dilation and groups, for the kernels
 
-    def product(self, x: Array, W: Array) -> Array:
-        """y without its bias, a new array: (N, Ho, Wo, M)."""
+    def product(self, x: Array, W: Array, **finish: Any) -> Array:
+        """A new array (N, Ho, Wo, M): y as `finish` (bias, leak) says, without it y before its bias."""
         raise NotImplementedError
 
     def product_dx(self, dy: Array, W: Array, x_shape: Shape) -> Array:
@@ -68,12 +70,12 @@ class Convolution(Layer):
                 f"(N, H, W, {self.inputs}), channels last"
             )
         w = self.weights()
-        y, u = finish(self.product(x, w.W), w.b if self.bias else None, self.activation)  # (N, Ho, Wo, M)
+        y, u = finished(self.product, x, w.W, w.b if self.bias else None, self.activation)  # (N, Ho, Wo, M)
         return y, ConvCache(x, w, u)
 
     def backward(self, dy: Array, cache: ConvCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
         w, x, learns = self.weights(cache), cache.x, param_grads and self.learns
-        du, db = back(dy, cache.u, self.activation, sums=learns and self.bias)  # (N, Ho, Wo, M), (M,)
+        du, db = back(dy, cache.u, self.activation, biased=learns and self.bias)  # (N, Ho, Wo, M), (M,)
         if learns:
             self.learn(w, W=lambda **into: self.product_dW(x, du, **into))
             if db is not None:
@@ -114,7 +116,8 @@ class Convolution(Layer):
                 self.product_dW(x, dy_dot, out=dW_dot, accumulate=True)
             self.learn_dot(w, w_dot, W=(lambda: self.product_dW(x, dy), dW_dot))
             if self.bias:
-                self.learn_dot(w, w_dot, b=(lambda: dy.sum((0, 1, 2)), None if dy_dot is None else dy_dot.sum((0, 1, 2))))
+                db_dot = None if dy_dot is None else partial(over_rows, rows(dy_dot))
+                self.learn_dot(w, w_dot, b=(partial(over_rows, rows(dy)), db_dot))
         if not need_dx:
             return None, None
         dx_dot = None if dy_dot is None else self.product_dx(dy_dot, w.W, x.shape)
@@ -157,8 +160,8 @@ class Conv2d(Convolution):
         W = Spec((*self.kernel, inputs // groups, outputs), side_by_side(initialiser, groups))
         super().__init__(inputs, outputs, W, bias, activation, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
-    def product(self, x: Array, W: Array) -> Array:
-        return conv2d.forward(x, W, **self.at)
+    def product(self, x: Array, W: Array, **finish: Any) -> Array:
+        return conv2d.forward(x, W, **self.at, **finish)
 
     def product_dx(self, dy: Array, W: Array, x_shape: Shape) -> Array:
         return conv2d.input_gradient(dy, W, x_shape, **self.at)
@@ -203,8 +206,8 @@ class ConvTranspose2d(Convolution):
         W = Spec((*self.kernel, outputs // groups, inputs), side_by_side(initialiser, groups))
         super().__init__(inputs, outputs, W, bias, activation, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
-    def product(self, x: Array, W: Array) -> Array:
-        return conv2d.input_gradient(x, W, self._y_shape(x), **self.at)
+    def product(self, x: Array, W: Array, **finish: Any) -> Array:
+        return conv2d.input_gradient(x, W, self._y_shape(x), **self.at, **finish)
 
     def product_dx(self, dy: Array, W: Array, x_shape: Shape) -> Array:
         return conv2d.forward(dy, W, **self.at)

@@ -15,11 +15,13 @@ N rows, V visible units, H hidden units. Smolensky 1986; Hinton 2002. Derived in
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 from ..backend import Array
 from ..kernels import units
 from ..kernels.matmul import matmul
+from ..kernels.sums import over_rows
 from ..random import Key
 from .initialisers import normal, zeros
 from .layer import Layer, Weights
@@ -50,23 +52,23 @@ class FreeEnergy(Layer):
             )
         w = self.weights()
         h, summed = units.summed_out(matmul(x, w.W), w.c)  # (N, H), (N,)
-        return -matmul(x, w.b[:, None])[:, 0] - summed, FreeEnergyCache(x, h, w)
+        return -_times(x, w.b) - summed, FreeEnergyCache(x, h, w)
 
     def backward(self, dy: Array, cache: FreeEnergyCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
         w, v, dF = self.weights(cache), cache.v, dy[:, None]  # dF (N, 1)
         g = -dF * cache.h  # (N, H)
         if param_grads and self.learns:
             db = -matmul(dF, v, transpose_a=True)[0]  # (V,)
-            self.learn(w, W=lambda **into: matmul(v, g, transpose_a=True, **into), b=db, c=g.sum(0))
+            self.learn(w, W=lambda **into: matmul(v, g, transpose_a=True, **into), b=db, c=partial(over_rows, g))
         return matmul(g, w.W, transpose_b=True) - dF * w.b if need_dx else None
 
     def jvp(self, x_dot: Array, cache: FreeEnergyCache, *, move_params: bool = False) -> tuple[Array, FreeEnergyCache]:
         w, v, h = self.weights(cache), cache.v, cache.h
         w_dot = self.weights_dot(w, move_params)
-        a_dot, y_dot = matmul(x_dot, w.W), -(x_dot @ w.b)  # (N, H), (N,)
+        a_dot, y_dot = matmul(x_dot, w.W), -_times(x_dot, w.b)  # (N, H), (N,)
         if w_dot:
             a_dot += matmul(v, w_dot.W) + w_dot.c
-            y_dot -= v @ w_dot.b
+            y_dot -= _times(v, w_dot.b)
         return y_dot - (h * a_dot).sum(1), FreeEnergyCache(x_dot, h * (1 - h) * a_dot, w_dot)
 
     def backward_jvp(
@@ -88,8 +90,11 @@ class FreeEnergy(Layer):
                 w,
                 w_dot,
                 W=(lambda: matmul(v, g, transpose_a=True), dW_dot),
-                b=(lambda: -(dy @ v), -(dy_dot @ v) - dy @ v_dot),
-                c=(lambda: g.sum(0), g_dot.sum(0)),
+                b=(
+                    lambda: -matmul(dF, v, transpose_a=True)[0],
+                    -(matmul(dF_dot, v, transpose_a=True) + matmul(dF, v_dot, transpose_a=True))[0],
+                ),
+                c=(partial(over_rows, g), partial(over_rows, g_dot)),
             )
         if not need_dx:
             return None, None
@@ -114,3 +119,8 @@ class FreeEnergy(Layer):
         """One sweep of the chain, from the probabilities of h to new visible bits: h ~ p(h|v), v ~ p(v|h). (N, H) -> (N, V)."""
         bits = key.at("h").bernoulli(h).astype(h.dtype)
         return key.at("v").bernoulli(self.visible(bits)).astype(h.dtype)
+
+
+def _times(x: Array, b: Array) -> Array:
+    """x b of every row: (N, V), (V,) -> (N,)."""
+    return matmul(x, b[:, None])[:, 0]

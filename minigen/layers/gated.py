@@ -9,7 +9,8 @@ With t' = 1 - t^2 and s' = s (1 - s) the slopes, and t'' = -2 t t', s'' = (1 - 2
     backward_jvp  da_dot = dy_dot t' s + dy (t'' a_dot s + t' s_dot)
                   db_dot = dy_dot t s' + dy (t_dot s' + t s'' b_dot)
 
-and t'' a_dot = -2 t t_dot, s'' b_dot = (1 - 2 s) s_dot: the tangents that are kept are all it needs.
+and t'' a_dot = -2 t t_dot, s'' b_dot = (1 - 2 s) s_dot. The cache is x: t and s are as many numbers, and would have to be
+written. y and dx are kernels/gated, one pass over memory each.
 
 "..." any number of leading axes, C channels out.
 """
@@ -18,17 +19,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from ..backend import Array, concatenate
+from ..kernels import gated
 from ..random import Key
-from .elementwise import sigmoid
 from .layer import Layer
 
 
 class GatedCache(NamedTuple):
-    t: Array  # (..., C)
-    s: Array  # (..., C)
+    x: Array  # (..., 2 C)
 
 
 class GatedUnit(Layer):
@@ -39,18 +37,15 @@ class GatedUnit(Layer):
     def forward(self, x: Array, *, train: bool = False, key: Key | None = None) -> tuple[Array, GatedCache]:
         if x.shape[-1] % 2:
             raise ValueError(f"GatedUnit got x of shape {x.shape}: its last axis holds two halves, so it must be even")
-        C = x.shape[-1] // 2
-        t, s = np.tanh(x[..., :C]), sigmoid(x[..., C:])
-        return t * s, GatedCache(t, s)
+        return gated.forward(x), GatedCache(x)
 
     def backward(self, dy: Array, cache: GatedCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
-        t, s = cache
-        return _side_by_side(dy * (1 - t * t) * s, dy * t * s * (1 - s)) if need_dx else None
+        return gated.gradient(dy, cache.x) if need_dx else None
 
     def jvp(self, x_dot: Array, cache: GatedCache, *, move_params: bool = False) -> tuple[Array, GatedCache]:
-        (t, s), C = cache, cache.t.shape[-1]
-        t_dot, s_dot = (1 - t * t) * x_dot[..., :C], s * (1 - s) * x_dot[..., C:]
-        return t_dot * s + t * s_dot, GatedCache(t_dot, s_dot)
+        t, s = gated.gates(cache.x)
+        t_dot, s_dot = gates_dot(x_dot, t, s)
+        return t_dot * s + t * s_dot, GatedCache(x_dot)
 
     def backward_jvp(
         self,
@@ -64,13 +59,15 @@ class GatedUnit(Layer):
     ) -> tuple[Array | None, Array | None]:
         if not need_dx:
             return None, None
-        (t, s), (t_dot, s_dot) = cache, tangents
+        t, s = gated.gates(cache.x)
+        t_dot, s_dot = gates_dot(tangents.x, t, s)
         t1, s1 = 1 - t * t, s * (1 - s)  # the slopes
         da_dot = dy_dot * t1 * s + dy * (t1 * s_dot - 2 * t * t_dot * s)
         db_dot = dy_dot * t * s1 + dy * (t_dot * s1 + t * (1 - 2 * s) * s_dot)
-        return _side_by_side(dy * t1 * s, dy * t * s1), _side_by_side(da_dot, db_dot)
+        return concatenate((dy * t1 * s, dy * t * s1), -1), concatenate((da_dot, db_dot), -1)
 
 
-def _side_by_side(a: Array, b: Array) -> Array:
-    """(..., C) and (..., C) -> (..., 2 C)."""
-    return concatenate((a, b), -1)
+def gates_dot(x_dot: Array, t: Array, s: Array) -> tuple[Array, Array]:
+    """t_dot and s_dot, (..., C) each."""
+    C = t.shape[-1]
+    return (1 - t * t) * x_dot[..., :C], s * (1 - s) * x_dot[..., C:]

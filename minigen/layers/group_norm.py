@@ -10,8 +10,7 @@ backward, with du = dy f'(u), s_nc = sum over positions of du and t_nc = the sam
 J is the one of standardise.py, and its means over a group are of the same sums: mean(du gain) = sum over its channels of
 gain_c s_nc / (P K). No rows are mixed, so training and evaluation are the same, and a batch of one row is as good as any.
 
-The passes over memory are kernels/normalise, whose statistics belong to every channel. A group joins those of its channels:
-var = mean over them of var_c + (mean_c - mean)^2.
+The passes over memory are kernels/normalise.
 
 N batch, C channels, P positions (H W of an image, T of a sequence), G groups, K = C / G channels of a group.
 """
@@ -19,15 +18,18 @@ N batch, C channels, P positions (H W of an image, T of a sequence), G groups, K
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from ..backend import Array, empty
+from ..backend import Array
 from ..kernels import normalise
+from ..kernels.sums import over_rows
 from ..random import Key
 from . import initialisers
 from .elementwise import Elementwise
+from .finish import rows
 from .layer import Layer, Weights
 from .standardise import Standardised, after, project_dot, standardise_dot
 from .vector import Spec
@@ -60,8 +62,8 @@ class GroupNorm(Layer):
     def mean(self, u: Array) -> Array:
         """The mean of every group beside its channels: (N, P, C) -> (N, 1, C)."""
         N, P, C = u.shape
-        means = sums(u).reshape(N, 1, self.groups, C // self.groups).mean(3) / P  # (N, 1, G)
-        return np.repeat(means, C // self.groups, 2)
+        means = over_rows(u).reshape(N, self.groups, C // self.groups).mean(2) / P  # (N, G)
+        return np.repeat(means, C // self.groups, 1)[:, None]
 
     def forward(self, x: Array, *, train: bool = False, key: Key | None = None) -> tuple[Array, GroupNormCache]:
         if x.ndim < 2 or x.shape[-1] != self.channels:
@@ -69,28 +71,19 @@ class GroupNorm(Layer):
         if math.prod(x.shape[1:]) <= self.groups:
             raise ValueError(f"{self} got x of shape {x.shape}: a group of one number has no deviation: use fewer groups")
         w, values = self.weights(), self.flat(x)  # (N, P, C)
-        mean_c, var_c = normalise.moments(values)  # (N, C) each
-        mean = self.over_groups(mean_c)  # (N, C), the same for all channels of a group
-        apart = mean_c - mean
-        r = (self.over_groups(var_c + apart * apart) + self.eps) ** -0.5
+        mean, _, r = normalise.statistics(values, eps=self.eps, groups=self.groups)  # (N, C), equal within a group
         xhat, y = normalise.scale(values, mean, r, w.gain, w.b, **self.after)
         return y.reshape(x.shape), GroupNormCache(Standardised(xhat, r[:, None]), w)
-
-    def over_groups(self, u: Array) -> Array:
-        """The mean over every group's channels, beside each of them: (N, C) -> (N, C)."""
-        means = u.reshape(len(u), self.groups, -1).mean(2)  # (N, G)
-        return np.repeat(means, self.channels // self.groups, 1)
 
     def backward(self, dy: Array, cache: GroupNormCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
         w, s, values = self.weights(cache), cache.s, (self.flat(dy), cache.s.xhat)  # (N, P, C) each
         level, tilt = normalise.sums(*values, w.gain, w.b, **self.after)  # s and t, (N, C) each
         if param_grads and self.learns:
-            self.learn(w, gain=tilt.sum(0), b=level.sum(0))
+            self.learn(w, gain=partial(over_rows, tilt), b=partial(over_rows, level))
         if not need_dx:
             return None
-        r, P = s.r[:, 0], s.xhat.shape[1]  # (N, C)
-        means = (r * self.over_groups(w.gain * total) / P for total in (level, tilt))
-        return normalise.gradient(*values, w.gain, w.b, w.gain * r, *means, **self.after).reshape(dy.shape)
+        dx = normalise.gradient(*values, w.gain, w.b, s.r[:, 0], level, tilt, groups=self.groups, **self.after)
+        return dx.reshape(dy.shape)
 
     def jvp(self, x_dot: Array, cache: GroupNormCache, *, move_params: bool = False) -> tuple[Array, GroupNormCache]:
         w, s = self.weights(cache), cache.s
@@ -121,9 +114,10 @@ class GroupNorm(Layer):
             bent = self.activation.through_dot(du, du_dot, u, self._u_dot(w, w_dot, s, s_dot))
             du, du_dot = self.activation.through(du, u), bent  # type: ignore[assignment]
         if param_grads and self.learns:
-            gain_dot = sums(du_dot * s.xhat + du * s_dot.xhat).sum((0, 1))
-            self.learn_dot(w, w_dot, gain=(lambda: sums(du * s.xhat).sum((0, 1)), gain_dot))
-            self.learn_dot(w, w_dot, b=(lambda: sums(du).sum((0, 1)), sums(du_dot).sum((0, 1))))
+            level_dot, tilt_dot = _sums(du_dot, s.xhat, w)  # (N, C) each
+            tilt_dot = tilt_dot + _sums(du, s_dot.xhat, w)[1]
+            gains = lambda: over_rows(_sums(du, s.xhat, w)[1]), partial(over_rows, tilt_dot)
+            self.learn_dot(w, w_dot, gain=gains, b=(partial(over_rows, rows(du)), partial(over_rows, level_dot)))
         if not need_dx:
             return None, None
         v, v_dot = du * w.gain, du_dot * w.gain  # dxhat (N, P, C) and its tangent
@@ -136,11 +130,9 @@ class GroupNorm(Layer):
         return f"GroupNorm({self.groups}, {self.channels})"
 
 
-def sums(u: Array) -> Array:
-    """Over the positions: (N, P, C) -> (N, 1, C)."""
-    ones = empty((1, u.shape[1]), u.dtype, like=u)
-    ones[...] = 1
-    return ones @ u
+def _sums(du: Array, xhat: Array, w: Weights) -> tuple[Array, Array]:
+    """The sums of du and of du xhat over the positions, (N, C) each; without an activation, which is behind du already."""
+    return normalise.sums(du, xhat, w.gain, w.b)
 
 
 class InstanceNorm(GroupNorm):

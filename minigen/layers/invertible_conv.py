@@ -6,6 +6,7 @@ It takes the place of a fixed permutation between two couplings, of which it is 
 C x C matrix costs C^3; that of a triangular one is the product of its diagonal. So W is kept in its factors,
 
     W = P (L + 1) U        U = triu(A, 1) + diag(sign e^s)        L = tril(A, -1)        s = diag(A)        log |det W| = sum s
+    W^-1 = U^-1 (L + 1)^-1 P'
 
 P a permutation and `sign` of the diagonal are drawn and stay; all that learns is one matrix A, packed as LAPACK packs an LU
 decomposition: L below the diagonal, U above, on the diagonal the logarithms s. W begins as a random rotation Q = P (L + 1) U.
@@ -28,10 +29,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..backend import Array, device_of, to_device, zeros
+from ..kernels.act_norm.definition import on_every_row
 from ..kernels.matmul import matmul
 from ..random import Key
 from . import initialisers
-from .act_norm import check_channels, on_every_row, positions
+from .act_norm import check_channels, positions
 from .bijection import Bijection
 from .coupling import zeros_for_none
 from .finish import rows
@@ -79,26 +81,26 @@ class InvertibleConv(Bijection):
     def factors(self, A: Array) -> Factors:
         """L, U and W of A."""
         L, U = np.tril(A, -1), np.triu(A, 1) + np.diag(self.state["sign"] * np.exp(np.diag(A)))
-        return Factors(L, U, self.state["P"] @ (L @ U + U))
+        return Factors(L, U, matmul(self.state["P"], matmul(L, U) + U))
 
     def factors_dot(self, A_dot: Array, f: Factors) -> Factors:
         """Their tangents."""
         L_dot, U_dot = np.tril(A_dot, -1), np.triu(A_dot, 1) + np.diag(np.diag(f.U) * np.diag(A_dot))
-        return Factors(L_dot, U_dot, self.state["P"] @ (L_dot @ f.U + f.L @ U_dot + U_dot))
+        return Factors(L_dot, U_dot, matmul(self.state["P"], matmul(L_dot, f.U) + matmul(f.L, U_dot) + U_dot))
 
     def dA(self, dW: Array, ds: Any, f: Factors) -> Array:
         """The gradient of A from that of W, and from that of every s by itself."""
-        D = self.state["P"].T @ dW
-        dL, dU = D @ f.U.T, f.L.T @ D + D
+        D = matmul(self.state["P"], dW, transpose_a=True)
+        dL, dU = matmul(D, f.U, transpose_b=True), matmul(f.L, D, transpose_a=True) + D
         return np.tril(dL, -1) + np.triu(dU, 1) + np.diag(np.diag(dU) * np.diag(f.U) + ds)
 
     def dA_dot(self, dW: Array, dW_dot: Array, ds_dot: Any, f: Factors, f_dot: Factors | None) -> Array:
         """Its tangent."""
         dA_dot = self.dA(dW_dot, ds_dot, f)
         if f_dot:
-            D = self.state["P"].T @ dW
-            dU, dU_dot = f.L.T @ D + D, f_dot.L.T @ D
-            dA_dot += np.tril(D @ f_dot.U.T, -1) + np.triu(dU_dot, 1)
+            D = matmul(self.state["P"], dW, transpose_a=True)
+            dU, dU_dot = matmul(f.L, D, transpose_a=True) + D, matmul(f_dot.L, D, transpose_a=True)
+            dA_dot += np.tril(matmul(D, f_dot.U, transpose_b=True), -1) + np.triu(dU_dot, 1)
             dA_dot += np.diag(np.diag(dU_dot) * np.diag(f.U) + np.diag(dU) * np.diag(f_dot.U))
         return dA_dot
 
@@ -114,7 +116,19 @@ class InvertibleConv(Bijection):
 
     def inverse(self, z: Array) -> tuple[Array, Array]:
         A = self.weights().A
-        return _product(z, np.linalg.inv(self.factors(A).W)), on_every_row(-positions(z) * np.diag(A).sum(), z)
+        f = self.factors(A)
+        return _product(z, self.W_inverse(f)), on_every_row(-positions(z) * np.diag(A).sum(), z)
+
+    def W_inverse(self, f: Factors) -> Array:
+        """U^-1 (L + 1)^-1 P' by products alone, which a captured step can hold, where a solver of the library would wait.
+
+        W was rounded after its factors, and it is W that went forward: a step of Newton's method, X + X (1 - W X), makes of the
+        factors' inverse that of W.
+        """
+        one = np.diag(np.ones_like(np.diag(f.L)))
+        below, above = inverse_of_lower(f.L + one), inverse_of_lower(f.U.T)
+        X = matmul(matmul(above, below, transpose_a=True), self.state["P"], transpose_b=True)
+        return X + matmul(X, one - matmul(f.W, X))
 
     def backward(self, dy: Any, cache: InvertibleConvCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
         w, x, f = self.weights(cache), cache.x, cache.f
@@ -163,6 +177,16 @@ class InvertibleConv(Bijection):
         if f_dot:
             dx_dot += _product(dz, f_dot.W, transpose=True)
         return _product(dz, f.W, transpose=True), dx_dot
+
+
+def inverse_of_lower(T: Array) -> Array:
+    """T^-1 of a lower triangular T (C, C), by halves, [a 0; b c]^-1 = [a^-1 0; -c^-1 b a^-1 c^-1]: nothing but products."""
+    if len(T) == 1:
+        return 1 / T
+    h = len(T) // 2
+    a, c, whole = inverse_of_lower(T[:h, :h]), inverse_of_lower(T[h:, h:]), np.zeros_like(T)
+    whole[:h, :h], whole[h:, :h], whole[h:, h:] = a, -matmul(c, matmul(T[h:, :h], a)), c
+    return whole
 
 
 def _product(x: Array, W: Array, transpose: bool = False) -> Array:

@@ -132,16 +132,17 @@ class Layer(Params):
                 g = self.computed[name].backward(g() if callable(g) else g, w.computed[name])
             self.grads.add(name, g)
 
-    def learn_dot(self, w: Weights, w_dot: Weights | None, **gradients: tuple[Gradient, Array | None]) -> None:
-        """grads += d/dt of what `learn` would add. Each gradient is (dW, dW_dot), with None for a dW_dot of zero; dW may be a
-        function, for only a computed weight that moves asks for it."""
+    def learn_dot(self, w: Weights, w_dot: Weights | None, **gradients: tuple[Gradient, Gradient | None]) -> None:
+        """grads += d/dt of what `learn` would add. Each gradient is (dW, dW_dot), with None for a dW_dot of zero; either may be
+        a function, and only a computed weight that moves asks for dW."""
         for name, (g, g_dot) in gradients.items():
-            if name in w.computed and w_dot is not None:
-                g = g() if callable(g) else g
-                hook, caches = self.computed[name], (w.computed[name], w_dot.computed[name])
-                g_dot = hook.backward_jvp(g, hook.told(g, g_dot), *caches)[1]
-            elif name in w.computed and g_dot is not None:
-                g_dot = self.computed[name].backward(g_dot, w.computed[name])
+            if name in w.computed:
+                hook, g_dot = self.computed[name], g_dot() if callable(g_dot) else g_dot
+                if w_dot is not None:
+                    g = g() if callable(g) else g
+                    g_dot = hook.backward_jvp(g, hook.told(g, g_dot), w.computed[name], w_dot.computed[name])[1]
+                elif g_dot is not None:
+                    g_dot = hook.backward(g_dot, w.computed[name])
             if g_dot is not None:
                 self.grads.add(name, g_dot)
 

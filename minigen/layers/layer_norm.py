@@ -9,9 +9,11 @@ No batch is mixed, so training and evaluation are the same. C channels; "..." an
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 from ..backend import Array
+from ..kernels.sums import over_rows
 from ..random import Key
 from . import initialisers
 from .finish import rows
@@ -50,7 +52,7 @@ class LayerNorm(Layer):
     def backward(self, dy: Array, cache: LayerNormCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
         w, s = self.weights(cache), cache.s
         if param_grads and self.learns:
-            self.learn(w, gain=rows(dy * s.xhat).sum(0), b=rows(dy).sum(0))
+            self.learn(w, gain=partial(over_rows, rows(dy * s.xhat)), b=partial(over_rows, rows(dy)))
         return project(dy * w.gain, s, LAST) if need_dx else None
 
     def jvp(self, x_dot: Array, cache: LayerNormCache, *, move_params: bool = False) -> tuple[Array, LayerNormCache]:
@@ -74,9 +76,9 @@ class LayerNorm(Layer):
     ) -> tuple[Array | None, Array | None]:
         w, w_dot, s, s_dot = self.weights(cache), tangents.w, cache.s, tangents.s
         if param_grads and self.learns:
-            gain_dot = rows(dy_dot * s.xhat + dy * s_dot.xhat).sum(0)
-            self.learn_dot(w, w_dot, gain=(lambda: rows(dy * s.xhat).sum(0), gain_dot))
-            self.learn_dot(w, w_dot, b=(lambda: rows(dy).sum(0), rows(dy_dot).sum(0)))
+            moved = rows(dy_dot * s.xhat + dy * s_dot.xhat)
+            gains = lambda: over_rows(rows(dy * s.xhat)), partial(over_rows, moved)
+            self.learn_dot(w, w_dot, gain=gains, b=(partial(over_rows, rows(dy)), partial(over_rows, rows(dy_dot))))
         if not need_dx:
             return None, None
         u, u_dot = dy * w.gain, dy_dot * w.gain  # dxhat (..., C) and its tangent

@@ -12,13 +12,15 @@ backward_jvp is the product rule on these three lines. Derived in lessons/00_gra
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 from ..backend import Array
 from ..kernels.matmul import matmul
+from ..kernels.sums import over_rows
 from ..random import Key
 from .elementwise import Elementwise
-from .finish import back, finish, rows
+from .finish import back, finished, rows
 from .initialisers import fan_in_uniform, zeros
 from .layer import Layer, Weights
 from .vector import Initialiser, Spec
@@ -62,13 +64,13 @@ class Linear(Layer):
                 f"Linear({self.inputs}, {self.outputs}) got x of shape {x.shape}: its last axis must be {self.inputs}"
             )
         w = self.weights()
-        y, u = finish(self._product(x, w.W), w.b if self.bias else None, self.activation)  # (..., M)
+        y, u = finished(self._product, x, w.W, w.b if self.bias else None, self.activation)  # (..., M)
         return y, LinearCache(x, w, u)
 
     def backward(self, dy: Array, cache: LinearCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
         w = self.weights(cache)
         learns = param_grads and self.learns
-        du, db = back(dy, cache.u, self.activation, sums=learns and self.bias)  # (..., M), (M,)
+        du, db = back(dy, cache.u, self.activation, biased=learns and self.bias)  # (..., M), (M,)
         if learns:
             self.learn(w, W=lambda **into: matmul(rows(cache.x), rows(du), transpose_a=True, **into))
             if db is not None:
@@ -110,7 +112,8 @@ class Linear(Layer):
                 matmul(x, rows(dy_dot), transpose_a=True, out=dW_dot, accumulate=True)
             self.learn_dot(w, w_dot, W=(lambda: matmul(x, rows(dy), transpose_a=True), dW_dot))
             if self.bias:
-                self.learn_dot(w, w_dot, b=(lambda: rows(dy).sum(0), None if dy_dot is None else rows(dy_dot).sum(0)))
+                db_dot = None if dy_dot is None else partial(over_rows, rows(dy_dot))
+                self.learn_dot(w, w_dot, b=(partial(over_rows, rows(dy)), db_dot))
         if not need_dx:
             return None, None
         dx_dot = None if dy_dot is None else self._product(dy_dot, w.W, transpose=True)
@@ -125,6 +128,7 @@ class Linear(Layer):
         return u if self.activation is None else self.activation.f(u)
 
     @staticmethod
-    def _product(x: Array, W: Array, transpose: bool = False) -> Array:
-        y = matmul(rows(x), W, transpose_b=transpose)
-        return y.reshape(*x.shape[:-1], y.shape[-1])
+    def _product(x: Array, W: Array, transpose: bool = False, **finish: Any) -> Array:
+        """x W or x W', (..., M), and what is to come after it."""
+        y = matmul(rows(x), W, transpose_b=transpose, **finish)
+        return y if x.ndim == 2 else y.reshape(*x.shape[:-1], y.shape[-1])

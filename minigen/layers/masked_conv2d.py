@@ -105,8 +105,8 @@ class MaskedConv2d(Convolution):
 
     # ---- the three products
 
-    def product(self, x: Array, W: Array) -> Array:
-        return masked_conv2d.forward(x, W, self.taps)
+    def product(self, x: Array, W: Array, **finish: Any) -> Array:
+        return masked_conv2d.forward(x, W, self.taps, **finish)
 
     def product_dx(self, dy: Array, W: Array, x_shape: Shape) -> Array:
         return masked_conv2d.input_gradient(dy, W, self.taps)

@@ -1,104 +1,12 @@
-"""One bin of a monotone rational-quadratic spline (Gregory and Delbourgo 1982; Durkan et al. 2019, eqs. 4 to 8).
+"""The second order of one bin of a spline: the product rule on the lines of kernels/spline/definition.py.
 
-The bin reaches from (x0, y0) to (x0 + w, y0 + h); there the slopes are d0 and d1. With xi = (x - x0) / w and r = 1 - xi:
-
-    s = h / w    m = xi r    t = d0 + d1 - 2 s
-    n = s xi^2 + d0 m    D = s + t m    P = d1 xi^2 + 2 s m + d0 r^2
-    y = y0 + h n / D                         log dy/dx = l = 2 log s + log P - 2 log D
-
-n / D rises from 0 to 1. s, d0 and d1 are positive, hence so are P and D, which lies between s (m = 0) and (2 s + d0 + d1) / 4
-(m = 1/4), and y rises with x.
-
-Backward from dy and dl, in the reverse order: each line is the gradient of a name above, collected over all its uses.
-
-    dn = dy h / D    dD = -(dn n + 2 dl) / D    dP = dl / P    dm = dn d0 + dD t + 2 dP s
-    ds = 2 dl / s + dn xi^2 + dD (1 - 2 m) + 2 dP m
-    dd0 = (dn + dD) m + dP r^2    dd1 = dD m + dP xi^2
-    dxi = 2 (dn s + dP d1) xi - 2 dP d0 r + dm (1 - 2 xi)
-    dx = dxi / w = -dx0    dy0 = dy    dh = dy n / D + ds / w    dw = -(dxi xi + ds s) / w
-
-`rq_forward_dot` is the product rule on the first lines, `rq_backward_dot` on these. Inverse: n / D = (y - y0) / h is a
-quadratic equation for xi. All arrays have one shape.
+`rq_forward_dot` is that of the names and of y and l, `rq_backward_dot` of the way back. All arrays have one shape.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
-
 from ..backend import Array
-
-
-class Bin(NamedTuple):
-    """The bin that a number falls into; also a gradient or a tangent of one."""
-
-    x0: Array
-    w: Array
-    y0: Array
-    h: Array
-    d0: Array
-    d1: Array
-
-
-class Inside(NamedTuple):
-    """What the formulas above name, or its tangent."""
-
-    xi: Array
-    s: Array
-    m: Array
-    t: Array
-    n: Array
-    D: Array
-    P: Array
-
-
-def rq_forward(x: Array, at: Bin) -> tuple[Array, Array, Inside]:
-    """y, l and what the other passes need."""
-    here = inside((x - at.x0) / at.w, at)
-    return at.y0 + at.h * here.n / here.D, log_slope(here), here
-
-
-def inside(xi: Array, at: Bin) -> Inside:
-    """The names at a place xi of the bin."""
-    d0, d1 = at.d0, at.d1
-    r = 1 - xi
-    s, m = at.h / at.w, xi * r
-    t = d0 + d1 - 2 * s
-    return Inside(xi, s, m, t, s * xi * xi + d0 * m, s + t * m, d1 * xi * xi + 2 * s * m + d0 * r * r)
-
-
-def log_slope(here: Inside) -> Array:
-    """l = log dy/dx."""
-    l: Array = np.log(here.s * here.s * here.P / (here.D * here.D))
-    return l
-
-
-def rq_inverse(y: Array, at: Bin) -> tuple[Array, Array]:
-    """x and l there. xi solves a xi^2 + b xi = s v, in the form that loses no digits where a is small (Durkan et al. 2019)."""
-    v, s = y - at.y0, at.h / at.w
-    vt = v * (at.d0 + at.d1 - 2 * s)
-    a, b = at.h * (s - at.d0) + vt, at.h * at.d0 - vt
-    root = b * b + 4 * a * s * v  # not negative, but for rounding where the slope is nearly 0
-    xi = 2 * s * v / (b + np.sqrt(root * (root.real > 0)))
-    xi = np.where(xi.real < 1, xi * (xi.real > 0), 1)  # rounding must not leave the bin
-    return at.x0 + xi * at.w, log_slope(inside(xi, at))
-
-
-def rq_backward(dy: Array, dl: Array, at: Bin, here: Inside) -> tuple[Array, Bin]:
-    """dx and the gradient of the bin."""
-    _, w, _, h, d0, d1 = at
-    xi, s, m, t, n, D, P = here
-    r = 1 - xi
-    dn = dy * h / D
-    dD = -(dn * n + 2 * dl) / D
-    dP = dl / P
-    dm = dn * d0 + dD * t + 2 * dP * s
-    ds = 2 * dl / s + dn * xi * xi + dD * (1 - 2 * m) + 2 * dP * m
-    dxi = 2 * (dn * s + dP * d1) * xi - 2 * dP * d0 * r + dm * (1 - 2 * xi)
-    dx = dxi / w
-    dh, dw = dy * n / D + ds / w, -(dxi * xi + ds * s) / w
-    return dx, Bin(-dx, dw, dy, dh, (dn + dD) * m + dP * r * r, dD * m + dP * xi * xi)
+from ..kernels.spline.definition import Bin, Inside
 
 
 def rq_forward_dot(x_dot: Array, at: Bin, at_dot: Bin, here: Inside) -> tuple[Array, Array, Inside]:

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..backend import Array, real_dtype, to_device
+from ..kernels.matmul import matmul
 from ..random import Key
 from .layer import Layer
 
@@ -88,8 +89,8 @@ class SpectralNorm(Layer):
     def _iterate(self, W: Array, times: int) -> None:
         matrix, u = W.real.reshape(-1, W.shape[-1]), self.state["u"]  # (D, M), (D,)
         for _ in range(times):
-            v = _unit(u @ matrix)  # (M,)
-            u = _unit(matrix @ v)
+            v = _unit(matmul(u[None], matrix)[0])  # (M,)
+            u = _unit(matmul(matrix, v[:, None])[:, 0])
         self.state["u"], self.state["v"] = u, v
 
 

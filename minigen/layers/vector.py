@@ -11,13 +11,14 @@ Tied parameters (two layers that hold the same `Spec`) are laid once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..backend import ALIGNMENT, Array, Shape, aligned_zeros, device_of, real_dtype, to_device
+from ..backend import ALIGNMENT, Array, Shape, aligned_zeros, device_of, real_dtype, resident, to_device
 from ..random import Key
 from .views import Gradients, Place, Views
 
@@ -52,8 +53,7 @@ class Vector:
         self._theta = aligned_zeros(self._size, dtype, like=like)
         self._grad = aligned_zeros(self._size, dtype, like=like)
         self._zero: set[Place] = set()  # what of grad counts as zero and is not written yet (views.py)
-        gaps = [np.arange(place.stop, _padded(place.stop)) for place in set(self.places.values())]
-        self._gaps = to_device(np.concatenate(gaps or [np.arange(0)]), device_of(self._theta))  # between the arrays
+        self._gaps = _gaps(frozenset(place.stop for place in self.places.values()))
         self._theta_dot: Array | None = None
         self._like = like
         filled: set[Place] = set()
@@ -134,7 +134,7 @@ class Vector:
 
     def zero_grads(self) -> None:
         """grad = 0, once somebody asks for it."""
-        self._grad[self._gaps] = 0
+        self._grad[resident(self._gaps, self._grad)] = 0
         self._zero.update(self.places.values())
 
     def write_zeros(self) -> None:
@@ -212,6 +212,12 @@ def _same(name: str, vector: Array, value: Array) -> None:
 def _padded(count: int) -> int:
     """The next multiple of STEP."""
     return -(-count // STEP) * STEP
+
+
+@lru_cache(maxsize=256)
+def _gaps(stops: frozenset[int]) -> Array:
+    """Where nothing lies, between arrays that end at `stops`. One array for all vectors of a layout: it is on a device once."""
+    return np.concatenate([np.arange(0), *(np.arange(stop, _padded(stop)) for stop in sorted(stops))])
 
 
 def check_disjoint(spans: Iterable[slice], what: str = "these spans") -> None:

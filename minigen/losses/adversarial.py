@@ -14,38 +14,47 @@ Where fakes are told apart with ease, l is very negative: the minimax generator'
 non-saturating one's slope (s(l) - 1) / N does not. That is the whole difference, and lesson 02 measures it.
 
 With one-sided label smoothing the target of a real row is a < 1 in place of 1 (Salimans et al. 2016): softplus(l) - a l.
-`*_dot` says how the gradient moves along logits_dot, for second order. N rows; logits of any shape with N elements.
+The functions themselves, with their slopes, are kernels/games; `*_dot` says how the gradient moves along logits_dot, for second
+order. N rows; logits of any shape with N elements.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from ..backend import Array
-from ..layers.elementwise import sigmoid, softplus
-
-Mean: TypeAlias = Callable[[Array], Array]  # a function of each logit
+from ..kernels import games
 
 
 @dataclass(frozen=True)
 class Side:
-    """A mean over the rows of f(logit), with f' and f''."""
+    """A mean over the rows of f(logit), the function of one of the kinds of kernels/games with its number a."""
 
-    f: Mean
-    slope: Mean
-    curve: Mean
+    kind: str
+    a: float
 
-    def __call__(self, logits: Array) -> tuple[Any, Array]:
-        """The mean of f, and dlogits = f' / N."""
+    def __call__(self, logits: Array, *, scale: float = 1.0) -> tuple[Any, Array]:
+        """The mean of f, and dlogits = scale f' / N."""
         if not logits.size:
             raise ValueError("an adversarial loss of an empty batch is not defined")
-        return self.f(logits).mean(), self.slope(logits) / logits.size
+        return games.loss(self.kind, logits, self.a, scale=scale)
 
     def dot(self, logits: Array, logits_dot: Array) -> Array:
         """dlogits_dot = f'' logits_dot / N."""
         return self.curve(logits) * logits_dot / logits.size
+
+    def f(self, l: Array) -> Array:
+        """What each logit costs."""
+        return games.each(self.kind, l, self.a)
+
+    def slope(self, l: Array) -> Array:
+        """f' of each logit."""
+        return games.slope(self.kind, l, self.a)
+
+    def curve(self, l: Array) -> Any:
+        """f'' of each logit; a number where it is the same for all."""
+        return games.curve(self.kind, l)
 
 
 @dataclass(frozen=True)
@@ -60,35 +69,25 @@ class Game:
 
 def cross_entropy(target: float) -> Side:
     """softplus(l) - target l: -log of the probability that a label `target` in [0, 1] gets."""
-    return Side(
-        lambda l: softplus(l) - target * l,
-        lambda l: sigmoid(l) - target,
-        lambda l: sigmoid(l) * (1 - sigmoid(l)),
-    )
+    return Side("cross_entropy", target)
 
 
 def _squares(target: float) -> Side:
-    return Side(lambda l: 0.5 * (l - target) ** 2, lambda l: l - target, lambda l: 0 * l + 1)
+    """(l - target)^2 / 2."""
+    return Side("squares", target)
 
 
 def _linear(sign: float) -> Side:
-    return Side(lambda l: sign * l, lambda l: 0 * l + sign, lambda l: 0 * l)
+    """sign l."""
+    return Side("linear", sign)
 
 
 def _hinge(sign: float) -> Side:
     """max(0, 1 + sign l)."""
-    return Side(
-        lambda l: (1 + sign * l) * ((1 + sign * l).real > 0),
-        lambda l: sign * ((1 + sign * l).real > 0).astype(l.dtype),
-        lambda l: 0 * l,
-    )
+    return Side("hinge", sign)
 
 
-_SATURATING = Side(
-    lambda l: -softplus(l),
-    lambda l: -sigmoid(l),
-    lambda l: -sigmoid(l) * (1 - sigmoid(l)),
-)
+_SATURATING = Side("saturating", 0.0)
 
 GAMES: dict[str, Game] = {
     game.name: game

@@ -3,6 +3,8 @@
 Likelihoods are in nats per row: summed over all axes but the first, averaged over the batch. They take logits or log-variances,
 never probabilities or variances: no logarithm of a rounded zero. Targets are constants.
 
+`scale` multiplies the gradients alone, as an objective's does: in the pass that makes them, which spares one more.
+
 `<loss>_dot` is the product rule on the gradient: how it moves as the arguments move along their tangents. Second order
 (unrolled games, Hessian-vector products) needs it.
 
@@ -16,9 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, device_of
+from ..backend import Array
 from ..kernels import bernoulli as bernoulli_kernel
+from ..kernels import categorical as categorical_kernel
 from ..kernels import gaussian as gaussian_kernel
+from ..kernels import squares as squares_kernel
 from ..layers.elementwise import sigmoid
 
 LOG_2PI = math.log(2 * math.pi)
@@ -30,23 +34,14 @@ def _rows(name: str, x: Array) -> int:
     return len(x)
 
 
-def _same_shape(name: str, **arrays: Array) -> None:
-    shapes = {label: array.shape for label, array in arrays.items()}
-    if len(set(shapes.values())) > 1:
-        described = ", ".join(f"{label} {shape}" for label, shape in shapes.items())
-        raise ValueError(f"{name}: shapes differ, {described}: they must be equal")
-
-
-def bernoulli(logits: Array, x: Array) -> tuple[Any, Array]:
+def bernoulli(logits: Array, x: Array, *, scale: float = 1.0) -> tuple[Any, Array]:
     """-log p(x), with p = s(logits), the sigmoid, as sum log(1 + e^l) - x l. x in [0, 1] (N, ...).
 
     Where x is not 0 or 1 this is the cross-entropy, and no longer a likelihood of x.
     Gradient: dlogits = (s(logits) - x) / N.
     """
-    N = _rows("bernoulli", x)
-    total, dlogits = bernoulli_kernel.loss(logits, x)
-    dlogits /= N
-    return total / N, dlogits
+    _rows("bernoulli", x)
+    return bernoulli_kernel.loss(logits, x, scale=scale)
 
 
 def bernoulli_dot(logits: Array, logits_dot: Array) -> Array:
@@ -61,21 +56,13 @@ def log_softmax(logits: Array) -> Array:
     return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
 
 
-def categorical(logits: Array, labels: Array) -> tuple[Any, Array]:
+def categorical(logits: Array, labels: Array, *, scale: float = 1.0) -> tuple[Any, Array]:
     """-log p(labels), with p the softmax of logits (N, ..., K) and labels (N, ...) integers below K.
 
-    Gradient: dlogits = (p - onehot(labels)) / N.
+    Gradient: dlogits = (p - onehot(labels)) / N. Raises ValueError on a label that is no class; on a GPU it makes NaN instead.
     """
-    N = _rows("categorical", labels)
-    if labels.shape != logits.shape[:-1]:
-        raise ValueError(f"categorical: labels {labels.shape} must be the shape of logits {logits.shape} without its last axis")
-    # On a GPU the check would wait for the device.
-    if device_of(labels) == "cpu" and labels.size and not (labels.min() >= 0 and labels.max() < logits.shape[-1]):
-        raise ValueError(f"categorical: labels lie in {labels.min()} .. {labels.max()}, logits have {logits.shape[-1]} classes")
-    log_p, at = log_softmax(logits), labels[..., None]
-    dlogits = np.exp(log_p)
-    np.put_along_axis(dlogits, at, np.take_along_axis(dlogits, at, -1) - 1, -1)
-    return -np.take_along_axis(log_p, at, -1).sum() / N, dlogits / N
+    _rows("categorical", labels)
+    return categorical_kernel.loss(logits, labels, scale=scale)
 
 
 def categorical_dot(logits: Array, logits_dot: Array) -> Array:
@@ -84,13 +71,13 @@ def categorical_dot(logits: Array, logits_dot: Array) -> Array:
     return p * (logits_dot - (p * logits_dot).sum(-1, keepdims=True)) / _rows("categorical_dot", logits)
 
 
-def gaussian(mean: Array, logvar: Array, x: Array) -> tuple[Any, Array, Array]:
+def gaussian(mean: Array, logvar: Array, x: Array, *, scale: float = 1.0) -> tuple[Any, Array, Array]:
     """-log N(x; mean, e^logvar) = sum (logvar + log 2 pi + (x - mean)^2 e^-logvar) / 2; all (N, ...).
 
     Gradients: dmean = (mean - x) e^-logvar / N, dlogvar = (1 - (x - mean)^2 e^-logvar) / 2N.
     """
     _rows("gaussian", x)
-    return gaussian_kernel.loss(mean, logvar, x)
+    return gaussian_kernel.loss(mean, logvar, x, scale=scale)
 
 
 def gaussian_dot(mean: Array, logvar: Array, x: Array, mean_dot: Array, logvar_dot: Array) -> tuple[Array, Array]:
@@ -103,12 +90,10 @@ def gaussian_dot(mean: Array, logvar: Array, x: Array, mean_dot: Array, logvar_d
     return dmean_dot, error * (error * logvar_dot - 2 * mean_dot) * precision / (2 * N)
 
 
-def mse(y: Array, target: Array) -> tuple[Any, Array]:
+def mse(y: Array, target: Array, *, scale: float = 1.0) -> tuple[Any, Array]:
     """The mean over all elements of (y - target)^2, in squared units of y. Gradient: dy = 2 (y - target) / size."""
     _rows("mse", y)
-    _same_shape("mse", y=y, target=target)
-    error = y - target
-    return (error * error).mean(), 2 * error / error.size
+    return squares_kernel.loss(y, target, scale=scale)
 
 
 def mse_dot(y_dot: Array) -> Array:
@@ -116,13 +101,13 @@ def mse_dot(y_dot: Array) -> Array:
     return 2 * y_dot / y_dot.size
 
 
-def gaussian_kl(mu: Array, logvar: Array) -> tuple[Any, Array, Array]:
+def gaussian_kl(mu: Array, logvar: Array, *, scale: float = 1.0) -> tuple[Any, Array, Array]:
     """KL(N(mu, e^logvar) || N(0, 1)) = sum (mu^2 + e^logvar - 1 - logvar) / 2; both (N, ...) (Kingma and Welling 2014, app. B).
 
     Gradients: dmu = mu / N, dlogvar = (e^logvar - 1) / 2N.
     """
     _rows("gaussian_kl", mu)
-    return gaussian_kernel.divergence(mu, logvar)
+    return gaussian_kernel.divergence(mu, logvar, scale=scale)
 
 
 def gaussian_kl_dot(logvar: Array, mu_dot: Array, logvar_dot: Array) -> tuple[Array, Array]:

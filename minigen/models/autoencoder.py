@@ -27,6 +27,7 @@ from ..layers.linear import Linear
 from ..layers.shape import Flatten, Reshape
 from ..losses import mse
 from ..random import Key
+from .latent import line
 from .model import Model, Recipe
 from .objective import Forwards, Objective, Terms
 
@@ -62,9 +63,9 @@ class Reconstruction(Objective):
         y, decoder_cache = model.decoder.forward(code, train=train)  # (N, ...)
 
         pixels = math.prod(batch.shape[1:])
-        error, dy = mse(y, batch)
+        error, dy = mse(y, batch, scale=scale * pixels)
         if backward:
-            dcode = model.decoder.backward(scale * pixels * dy, decoder_cache)
+            dcode = model.decoder.backward(dy, decoder_cache)
             model.encoder.backward(dcode, encoder_cache, need_dx=False)
         return {"squared_error": pixels * error}, {"encoder": encoded, "decoder": (y, decoder_cache)}
 
@@ -160,8 +161,7 @@ class Autoencoder(Model):
     def interpolate(self, a: Array, b: Array, steps: int) -> Array:
         """decode on the straight line from the code of image a to that of image b: (steps, *shape)."""
         ends = self.encode(np.stack((a, b)))  # (2, K)
-        t = np.linspace(0, 1, steps, dtype=ends.dtype)[:, None]  # (steps, 1)
-        return self.decode((1 - t) * ends[0] + t * ends[1])
+        return self.decode(line(ends, steps))
 
     def evaluate(self, batch: Any, key: Key) -> Terms:
         """The squared error of an image, and of a pixel: its mean squared error."""

@@ -9,8 +9,9 @@ the key's words and the optimisers' numbers (learning rate, bias corrections, an
 other keys are derived on the device (device_key.py). State that `commit` replaces is copied back to where it was.
 
 The first step of each kind runs as usual, which compiles its kernels; the second is captured. Of a kind are steps with batches
-of one shape and one `model.phase()`: a critic that moves five times as often as its generator has two kinds. Equal to the step
-that is not captured, bit for bit: the same kernels take the same numbers.
+of one shape, one `model.phase()` (a critic that moves five times as often as its generator has two kinds) and one precision: a
+graph keeps the kernels it was recorded with, so a step in tf32 is not the step in float32. Equal to the step that is not
+captured, bit for bit: the same kernels take the same numbers.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 from .. import backend
 from ..averaging import Average
 from ..backend import Array, CaptureError, device_of
+from ..kernels import chosen_precision
 from ..kernels.cuda.graph import graph
 from ..optim import Dial, Optimizer
 from ..random import Key
@@ -50,7 +52,7 @@ class Captured:
     def __call__(self, batch: Any, key: Key) -> Terms:
         """One step."""
         self.model.vector.write_zeros()  # here and at the end of each step: the host's notes are not in the graph
-        kind = self.model.phase(), tuple((part.shape, part.dtype.str) for part in _parts(batch))
+        kind = self.model.phase(), chosen_precision(), tuple((part.shape, part.dtype.str) for part in _parts(batch))
         if kind not in self._programs:
             self._programs[kind] = None
             terms: Terms = self._update(batch, key)

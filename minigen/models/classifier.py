@@ -62,9 +62,9 @@ class CrossEntropy(Objective):
         features, trunk_cache = forward("trunk", batch.images)  # (N, F)
         logits, head_cache = forward("head", features)  # (N, K)
 
-        loss, dlogits = categorical(logits, batch.labels)
+        loss, dlogits = categorical(logits, batch.labels, scale=scale)
         if backward:
-            dfeatures = model.head.backward(scale * dlogits, head_cache)
+            dfeatures = model.head.backward(dlogits, head_cache)
             model.trunk.backward(dfeatures, trunk_cache, need_dx=False)
         return {"cross_entropy": loss}, forward.made(self.updates)
 

@@ -89,12 +89,12 @@ class ConditionalElbo(Objective):
         z = reparameterize(mu, logvar, noise.eps)  # (N, L)
         logits, decoder_cache = forward("decoder", (z, y))  # (N, ...)
 
-        reconstruction, dlogits = bernoulli(logits, x)
-        kl, dmu, dlogvar = gaussian_kl(mu, logvar)
+        reconstruction, dlogits = bernoulli(logits, x, scale=scale)
+        kl, dmu, dlogvar = gaussian_kl(mu, logvar, scale=scale)
         if backward:
-            dz, _ = model.decoder.backward(scale * dlogits, decoder_cache)
+            dz, _ = model.decoder.backward(dlogits, decoder_cache)
             dmu_z, dlogvar_z = reparameterize_backward(dz, logvar, noise.eps)
-            model.encoder.backward((scale * dmu + dmu_z, scale * dlogvar + dlogvar_z), encoder_cache, need_dx=False)
+            model.encoder.backward((dmu + dmu_z, dlogvar + dlogvar_z), encoder_cache, need_dx=False)
 
         return {"reconstruction": reconstruction, "kl": kl}, forward.made(self.updates)
 

@@ -54,9 +54,9 @@ class Denoising(Objective):
         t: Array = key.integers(model.schedule.T, len(x0), like=x0) + 1
         return t
 
-    def loss(self, y: Array, target: Array, t: Array) -> tuple[Any, Array]:
-        """The loss, and dy (N, ...)."""
-        return mse(y, target)
+    def loss(self, y: Array, target: Array, t: Array, *, scale: float = 1.0) -> tuple[Any, Array]:
+        """The loss, and `scale` times dy (N, ...)."""
+        return mse(y, target, scale=scale)
 
     def draw(self, model: Diffusion, batch: Any, key: Key, forwards: Forwards | None = None) -> DenoisingNoise:
         x0, labels = model.parts(batch)
@@ -78,9 +78,9 @@ class Denoising(Objective):
         x_t = model.schedule.diffuse(x0, t, eps)
         y, cache = forward("net", model.inputs(x_t, t, labels, hidden))  # (N, ...)
 
-        loss, dy = self.loss(y, model.schedule.target(self.prediction, x0, t, eps), t)
+        loss, dy = self.loss(y, model.schedule.target(self.prediction, x0, t, eps), t, scale=scale)
         if backward:
-            model.net.backward(scale * dy, cache, need_dx=False)
+            model.net.backward(dy, cache, need_dx=False)
         return {"denoising": loss}, forward.made(self.updates)
 
 
@@ -98,8 +98,8 @@ class WeightedDenoising(Denoising):
     def steps(self, model: Diffusion, x0: Array, key: Key) -> Array:
         return drawn_steps(model.schedule.T, len(x0), key, x0, first=1)
 
-    def loss(self, y: Array, target: Array, t: Array) -> tuple[Any, Array]:
+    def loss(self, y: Array, target: Array, t: Array, *, scale: float = 1.0) -> tuple[Any, Array]:
         weights = resident(self.weights, y)[t].astype(real_dtype(y.dtype)).reshape(-1, *(1,) * (y.ndim - 1))  # (N, 1 ...)
         error = y - target  # (N, ...)
         weighted = weights * error
-        return (weighted * error).mean(), 2 * weighted / error.size
+        return (weighted * error).mean(), weighted * (2 * scale / error.size)

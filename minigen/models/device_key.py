@@ -21,8 +21,8 @@ from ..random import Key, as_shape, use_of
 class DeviceKey(Key):
     """The key of four words (4,) uint32 in the device's memory.
 
-    It draws float32 numbers and words on that device. What would need its words on the host (a draw on the CPU or in float64, a
-    permutation, a comparison) is a CaptureError.
+    It draws float32 numbers, words and permutations on that device. What would need its words on the host (a draw on the CPU or
+    in float64, a comparison) is a CaptureError.
     """
 
     __slots__ = ("_there",)
@@ -43,7 +43,7 @@ class DeviceKey(Key):
     @property
     def words(self) -> NoReturn:
         """Not on the host."""
-        raise CaptureError("a captured step asks for a key's words on the host (a permutation, a comparison of keys)")
+        raise CaptureError("a captured step asks for a key's words on the host (a comparison of keys)")
 
     def __repr__(self) -> str:
         return "DeviceKey()"

@@ -67,7 +67,6 @@ class EBM(Model):
     """
 
     name = "ebm"
-    uncaptured = "its replay buffer keeps chains at places that a sort on the host draws"
     recipe = Recipe(
         family="energy",
         data=("glyphs", "mnist", "fashion_mnist", "moons", "pinwheel", "checkerboard", "spirals", "ring8"),
@@ -169,7 +168,7 @@ class EBM(Model):
     def negatives(self, batch: Array, key: Key, forwards: Forwards | None = None) -> Negatives:
         """As many chains as rows, from the buffer or from noise, some steps on; and the noise that is added to the data."""
         replay = self.state["replay"]
-        slots = to_device(key.at("slots").permutation(len(replay))[: len(batch)], device_of(replay))
+        slots = key.at("slots").permutation(len(replay), like=replay)[: len(batch)]
         anew = key.at("anew").uniform((len(slots), *[1] * len(self.shape)), np.float32, like=replay) < self.fresh
         start = np.where(anew, self.uniform(len(slots), key.at("fresh")), replay[slots])
         samples = langevin(self.energy, start, key.at("langevin"), **self.dynamics)  # type: ignore[arg-type]

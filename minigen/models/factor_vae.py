@@ -32,13 +32,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .. import optim
-from ..backend import Array, Shape, device_of, to_device
+from ..backend import Array, Shape
 from ..layers.composite import Sequential
 from ..layers.elementwise import LeakyReLU
 from ..layers.layer import Layer
 from ..layers.linear import Linear
 from ..losses import bernoulli, gaussian_kl
-from ..losses.adversarial import GAMES
+from ..losses.adversarial import GAMES, Side
 from ..random import Key
 from .beta_vae import deep_networks
 from .model import Recipe
@@ -47,11 +47,12 @@ from .traversal import traversals
 from .vae import VAE, Encoder, reparameterize, reparameterize_backward
 
 SIDES = GAMES["minimax"]  # real: softplus(-l), fake: softplus(l), with their slopes
+MEAN = Side("linear", 1.0)  # of logits, as a loss
 
 
-def orders(rows: int, latents: int, key: Key) -> Array:
-    """A random order of the rows for each latent, (L, N): what `shuffle` takes."""
-    return np.stack([key.at(j).permutation(rows) for j in range(latents)])
+def orders(rows: int, latents: int, key: Key, *, like: Any = None) -> Array:
+    """A random order of the rows for each latent, (L, N), on the device of `like`: what `shuffle` takes."""
+    return np.stack([key.at(j).permutation(rows, like=like) for j in range(latents)])
 
 
 def shuffle(z: Array, order: Array) -> Array:
@@ -59,7 +60,7 @@ def shuffle(z: Array, order: Array) -> Array:
 
     Every marginal keeps its values; which of them stand together in a row is chance. Rows are mixed, latents never.
     """
-    return np.take_along_axis(z, to_device(order.T, device_of(z)), 0)
+    return np.take_along_axis(z, order.T, 0)
 
 
 class FactorNoise(NamedTuple):
@@ -79,7 +80,7 @@ class FactorElbo(Objective):
     def draw(self, model: FactorVAE, batch: Array, key: Key, forwards: Forwards | None = None) -> FactorNoise:
         first, second = halves(batch)
         eps, apart = (key.at(name).normal((len(first), model.latents), like=batch) for name in ("eps", "apart"))
-        return FactorNoise(eps, apart, orders(len(second), model.latents, key.at("order")))
+        return FactorNoise(eps, apart, orders(len(second), model.latents, key.at("order"), like=batch))
 
     def __call__(
         self,
@@ -98,14 +99,14 @@ class FactorElbo(Objective):
         logits, decoder_cache = forward("decoder", z)  # (N, ...)
         l, judge_cache = forward("discriminator:together", z)  # (N, 1)
 
-        reconstruction, dlogits = bernoulli(logits, x)
-        kl, dmu, dlogvar = gaussian_kl(mu, logvar)
-        total_correlation, dl = l.mean(), np.full_like(l, 1 / l.size)
+        reconstruction, dlogits = bernoulli(logits, x, scale=scale)
+        kl, dmu, dlogvar = gaussian_kl(mu, logvar, scale=scale)
+        total_correlation, dl = MEAN(l, scale=scale * self.gamma)
         if backward:
-            dz = model.decoder.backward(scale * dlogits, decoder_cache)
-            dz = dz + model.discriminator.backward(scale * self.gamma * dl, judge_cache, param_grads=False)
+            dz = model.decoder.backward(dlogits, decoder_cache)
+            dz = dz + model.discriminator.backward(dl, judge_cache, param_grads=False)
             dmu_z, dlogvar_z = reparameterize_backward(dz, logvar, noise.eps)
-            model.encoder.backward((scale * dmu + dmu_z, scale * dlogvar + dlogvar_z), encoder_cache, need_dx=False)
+            model.encoder.backward((dmu + dmu_z, dlogvar + dlogvar_z), encoder_cache, need_dx=False)
 
         terms = {"reconstruction": reconstruction, "kl": kl, "total_correlation": self.gamma * total_correlation}
         return terms, forward.made(self.updates)
@@ -136,11 +137,11 @@ class DensityRatio(Objective):
         l, cache = forward("discriminator:together", z)  # (N, 1)
         l_apart, cache_apart = forward("discriminator:apart", z_apart)  # (N, 1)
 
-        together, dl = SIDES.real(l)
-        apart, dl_apart = SIDES.fake(l_apart)
+        together, dl = SIDES.real(l, scale=0.5 * scale)
+        apart, dl_apart = SIDES.fake(l_apart, scale=0.5 * scale)
         if backward:
-            D.backward(0.5 * scale * dl, cache, need_dx=False)
-            D.backward(0.5 * scale * dl_apart, cache_apart, need_dx=False)
+            D.backward(dl, cache, need_dx=False)
+            D.backward(dl_apart, cache_apart, need_dx=False)
         return {"together": 0.5 * together, "apart": 0.5 * apart}, forward.made(self.updates)
 
 
@@ -159,7 +160,6 @@ class FactorVAE(VAE):
     """
 
     name = "factor_vae"
-    uncaptured = "it permutes every latent among the rows by a sort on the host"
     recipe = Recipe(
         family="vae",
         data=("glyphs", "glyph_factors", "mnist", "fashion_mnist"),

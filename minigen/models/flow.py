@@ -23,6 +23,7 @@ from ..layers.bijection import Bijection
 from ..layers.tree import Tree, leaves, map_tree
 from ..losses.likelihood import LOG_2PI
 from ..random import Key
+from .latent import line
 from .model import Model
 from .objective import Forwarder, Forwards, Objective, Terms
 
@@ -118,9 +119,4 @@ class NormalizingFlow(Model):
     def interpolate(self, a: Array, b: Array, steps: int) -> Array:
         """f^-1 on the straight line from f(a) to f(b), rows a and b: (steps, ...)."""
         ends = self.encode(np.stack((a, b)))
-
-        def line(z: Array) -> Array:
-            t = np.linspace(0, 1, steps, dtype=z.dtype).reshape(-1, *[1] * (z.ndim - 1))
-            return (1 - t) * z[0] + t * z[1]
-
-        return self.decode(map_tree(line, ends))
+        return self.decode(map_tree(lambda z: line(z, steps), ends))

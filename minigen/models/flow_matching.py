@@ -85,9 +85,9 @@ class PathRegression(Objective):
         made = (forwards or {}).get("field") or model.field.forward((x_t, model.clock * noise.t), train=train, key=noise.key)
         v, cache = made  # (N, ...)
 
-        loss, dv = mse(v, target)
+        loss, dv = mse(v, target, scale=scale)
         if backward:
-            model.field.backward(scale * dv, cache, need_dx=False)
+            model.field.backward(dv, cache, need_dx=False)
         return {"velocity": loss}, {"field": made}
 
 

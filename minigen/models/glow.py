@@ -56,7 +56,6 @@ class Glow(ImageFlow):
     """
 
     name = "glow"
-    uncaptured = "its 1x1 convolutions multiply their factors with cuBLAS, which CuPy does not let a graph hold"
     recipe = Recipe(
         family="flow",
         data=("glyphs", "mnist"),

@@ -84,15 +84,15 @@ class TwoLayerElbo(Objective):
         (m, s), prior_cache = forward("prior1", h2)  # (N, L1), (N, L1)
         logits, decoder_cache = forward("decoder", h1)  # (N, ...)
 
-        reconstruction, dlogits = bernoulli(logits, batch)
+        reconstruction, dlogits = bernoulli(logits, batch, scale=scale)
         log_q = -(LOG_2PI + logvar1 + eps1 * eps1).sum() / (2 * N)
-        nll, dm, ds = gaussian(m, s, h1)
-        upper, dmu2, dlogvar2 = gaussian_kl(mu2, logvar2)
+        nll, dm, ds = gaussian(m, s, h1, scale=scale)
+        upper, dmu2, dlogvar2 = gaussian_kl(mu2, logvar2, scale=scale)
         if backward:
-            dh2 = model.prior1.backward((scale * dm, scale * ds), prior_cache)
+            dh2 = model.prior1.backward((dm, ds), prior_cache)
             dmu2_h, dlogvar2_h = reparameterize_backward(dh2, logvar2, eps2)
-            dh1 = model.encoder2.backward((scale * dmu2 + dmu2_h, scale * dlogvar2 + dlogvar2_h), cache2)
-            dh1 = dh1 - scale * dm + model.decoder.backward(scale * dlogits, decoder_cache)
+            dh1 = model.encoder2.backward((dmu2 + dmu2_h, dlogvar2 + dlogvar2_h), cache2)
+            dh1 = dh1 - dm + model.decoder.backward(dlogits, decoder_cache)
             dmu1, dlogvar1 = reparameterize_backward(dh1, logvar1, eps1)
             model.encoder1.backward((dmu1, dlogvar1 - scale / (2 * N)), cache1, need_dx=False)
 

@@ -1,4 +1,4 @@
-"""Arithmetic with codes: what a direction in code space means.
+"""Arithmetic with codes: what a line and a direction in code space mean.
 
 The mean code of images that have something (a class, a bold face), minus the mean code of those that have not, is a direction;
 an image whose code is moved along it gains what they have (Radford et al. 2016; for faces Larsen et al. 2016).
@@ -15,13 +15,21 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array
+from ..backend import Array, device_of, to_device
 
 
 def code_of(model: Any, x: Array) -> Array:
     """One code for each image, (N, K): `encode`, or where that is a distribution its mean."""
     encoded = model.encode(x)
     return encoded[0] if isinstance(encoded, tuple) else encoded
+
+
+def line(ends: Array, steps: int) -> Array:
+    """(2, ...) -> (steps, ...): points at equal distances on the straight line from the first to the second, both included."""
+    t = np.linspace(0, 1, steps, dtype=ends.dtype).reshape(-1, *[1] * (ends.ndim - 1))  # (steps, 1, ...)
+    t = to_device(t, device_of(ends))
+    between: Array = (1 - t) * ends[0] + t * ends[1]
+    return between
 
 
 def direction(model: Any, having: Array, lacking: Array) -> Array:

@@ -60,11 +60,11 @@ class DiscriminatorLoss(Objective):
         real_logits, real_cache = forward("discriminator:real", batch)  # (N, 1)
         fake_logits, fake_cache = forward("discriminator:fake", fake)  # (N, 1)
 
-        real_loss, dreal = self.game.real(real_logits)
-        fake_loss, dfake = self.game.fake(fake_logits)
+        real_loss, dreal = self.game.real(real_logits, scale=scale)
+        fake_loss, dfake = self.game.fake(fake_logits, scale=scale)
         if backward:
-            D.backward(scale * dreal, real_cache, need_dx=False)
-            D.backward(scale * dfake, fake_cache, need_dx=False)
+            D.backward(dreal, real_cache, need_dx=False)
+            D.backward(dfake, fake_cache, need_dx=False)
         terms = {"real": real_loss, "fake": fake_loss}
         if self.penalty:
             terms[self.penalty.name], _ = self.penalty.of(D, real_logits, real_cache, backward=backward, scale=scale)
@@ -96,9 +96,9 @@ class GeneratorLoss(Objective):
         fake, made_cache = forward("generator", noise.z)  # (N, ...)
         logits, seen_cache = forward("discriminator:fake", fake)  # (N, 1)
 
-        loss, dlogits = self.game.generator(logits)
+        loss, dlogits = self.game.generator(logits, scale=scale)
         if backward:
-            dfake = model.discriminator.backward(scale * dlogits, seen_cache, param_grads=False)
+            dfake = model.discriminator.backward(dlogits, seen_cache, param_grads=False)
             model.generator.backward(dfake, made_cache, need_dx=False)
         return {"generator": loss}, forward.made(self.updates)
 

@@ -34,9 +34,9 @@ class Levels:
         """Level k as a number in [0, 1]."""
         return (k / (self.K - 1)).astype(dtype)
 
-    def loss(self, logits: Array, x: Array) -> tuple[Any, Array]:
-        """-log p(x) in nats per image for logits (N, H, W, logits) and levels x (N, H, W, 1), and dlogits."""
-        return bernoulli(logits, x) if self.K == 2 else categorical(logits, self._index(x))
+    def loss(self, logits: Array, x: Array, *, scale: float = 1.0) -> tuple[Any, Array]:
+        """-log p(x) in nats per image for logits (N, H, W, logits) and levels x (N, H, W, 1), and `scale` times dlogits."""
+        return bernoulli(logits, x, scale=scale) if self.K == 2 else categorical(logits, self._index(x), scale=scale)
 
     def log_p(self, logits: Array, x: Array) -> Array:
         """log p(x) of every image, summed over its pixels: (N,)."""

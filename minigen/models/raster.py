@@ -49,9 +49,9 @@ class NegativeLogLikelihood(Objective):
     ) -> tuple[Terms, Forwards]:
         forward = Forwarder(model, forwards, train=train)
         logits, cache = forward("net", batch)  # (N, H, W, logits)
-        loss, dlogits = model.levels.loss(logits, batch.images if model.classes else batch)
+        loss, dlogits = model.levels.loss(logits, batch.images if model.classes else batch, scale=scale)
         if backward:
-            model.net.backward(scale * dlogits, cache, need_dx=False)
+            model.net.backward(dlogits, cache, need_dx=False)
         return {"nll": loss}, forward.made(self.updates)
 
 

@@ -210,7 +210,6 @@ class RBM(Model):
 
 def center(W: Array, b: Array, c: Array, *, mu: Array, lam: Array) -> None:
     """Makes the gradients W (V, H), b (V,), c (H,) the centred ones, in place; mu (V,), lam (H,). See the top of this file."""
-    W -= mu[:, None] * c
-    W -= b[:, None] * lam
+    matmul(-np.stack((mu, b), 1), np.stack((c, lam)), out=W, accumulate=True)  # W - mu c' - b lam', in one pass over W
     b -= matmul(W, lam[:, None])[:, 0]
     c -= matmul(mu[None], W)[0]

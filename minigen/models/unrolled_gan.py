@@ -98,10 +98,10 @@ class UnrolledGeneratorLoss(GeneratorLoss):
             D.vector.theta -= self.rate * m_hat / (root + EPS)
         D.zero_grads()
         logits, cache = D.forward(fake, train=train, key=key.at("fake"))  # (N, 1)
-        loss, dlogits = self.game.generator(logits)
+        loss, dlogits = self.game.generator(logits, scale=scale)
 
         if backward:
-            dfake = D.backward(scale * dlogits, cache)
+            dfake = D.backward(dlogits, cache)
             a, a_m, a_v = D.vector.grad, 0.0, 0.0  # dL_G / dtheta_K
             for D, seen, g, m_hat, root, c1, c2 in reversed(played):
                 a_m = a_m - self.rate / (c1 * (root + EPS)) * a

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .. import optim
-from ..backend import Array, Shape
+from ..backend import Array, Shape, device_of, to_device
 from ..kernels import bernoulli as bernoulli_kernel
 from ..kernels import reparameterize as gaussian_samples
 from ..layers.composite import Composite, Sequential
@@ -34,6 +34,7 @@ from ..layers.tree import Tree
 from ..layers.vector import Initialiser
 from ..losses import bernoulli, gaussian_kl
 from ..random import Key
+from .latent import line
 from .model import Model, Recipe
 from .objective import Forwards, Objective, Terms, total
 
@@ -119,12 +120,12 @@ class NegativeElbo(Objective):
         z = reparameterize(mu, logvar, noise.eps)  # (N, L)
         logits, decoder_cache = decoder.forward(z, train=train)  # (N, ...)
 
-        reconstruction, dlogits = bernoulli(logits, batch)
-        kl, dmu, dlogvar = gaussian_kl(mu, logvar)
+        reconstruction, dlogits = bernoulli(logits, batch, scale=scale)
+        kl, dmu, dlogvar = gaussian_kl(mu, logvar, scale=scale * beta)
         if backward:
-            dz = decoder.backward(scale * dlogits, decoder_cache)
+            dz = decoder.backward(dlogits, decoder_cache)
             dmu_z, dlogvar_z = reparameterize_backward(dz, logvar, noise.eps)
-            encoder.backward((scale * beta * dmu + dmu_z, scale * beta * dlogvar + dlogvar_z), encoder_cache, need_dx=False)
+            encoder.backward((dmu + dmu_z, dlogvar + dlogvar_z), encoder_cache, need_dx=False)
 
         terms = {"reconstruction": reconstruction, "kl": beta * kl}
         return terms, {"encoder": encoded, "decoder": (logits, decoder_cache)}
@@ -232,8 +233,7 @@ class VAE(Model):
     def interpolate(self, a: Array, b: Array, steps: int) -> Array:
         """decode on the straight line from the mean of image a to that of image b: (steps, *shape)."""
         mu, _ = self.encode(np.stack((a, b)))  # (2, L)
-        t = np.linspace(0, 1, steps, dtype=mu.dtype)[:, None]  # (steps, 1)
-        return self.decode((1 - t) * mu[0] + t * mu[1])
+        return self.decode(line(mu, steps))
 
     def latent_map(self, side: int) -> Array:
         """decode on a grid of quantiles of the prior, (side, side, *shape): the whole of a two-dimensional latent space.
@@ -246,7 +246,7 @@ class VAE(Model):
 
         q = ndtri((np.arange(side) + 0.5) / side).astype(self.dtype)  # (side,): equal probability between neighbours
         z = np.stack(np.meshgrid(q, q[::-1]), -1).reshape(-1, 2)
-        return self.decode(z).reshape(side, side, *self.shape)
+        return self.decode(to_device(z, device_of(self.theta))).reshape(side, side, *self.shape)
 
     def pictures(self, batch: Any, key: Key) -> dict[str, Array]:
         x = self.batch_of(batch)

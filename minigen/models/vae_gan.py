@@ -32,21 +32,23 @@ from numpy.typing import DTypeLike
 from .. import optim
 from ..backend import Array, Shape
 from ..layers.composite import Sequential
-from ..losses import gaussian_kl
+from ..losses import gaussian_kl, mse
 from ..losses.adversarial import Game
 from ..losses.adversarial import game as find_game
 from ..random import Key
 from .dcgan import convolutional_features, convolutional_generator, quarterable
+from .latent import line
 from .model import Model, Recipe
 from .objective import Forwarder, Forwards, Objective, Terms
 from .vae import Encoder, reparameterize, reparameterize_backward
 from .vae_gan_networks import FeatureDiscriminator, convolutional_encoder
 
 
-def half_squares(h: Array, target: Array) -> tuple[Any, Array]:
-    """|h - target|^2 / 2, summed over features, averaged over rows, and dh = (h - target) / N."""
-    apart = h - target
-    return (apart * apart).sum() / (2 * len(h)), apart / len(h)
+def half_squares(h: Array, target: Array, *, scale: float = 1.0) -> tuple[Any, Array]:
+    """|h - target|^2 / 2, summed over features, averaged over rows, and dh = scale (h - target) / N."""
+    half = h.size / (2 * len(h))  # of the features, over which `mse` is a mean
+    value, dh = mse(h, target, scale=scale * half)
+    return half * value, dh
 
 
 class VAEGANNoise(NamedTuple):
@@ -81,13 +83,13 @@ class EncoderLoss(Objective):
         (h_real, _), _ = forward("discriminator:real", batch)  # (N, F)
         (h, _), seen_cache = forward("discriminator:rebuilt", rebuilt)  # (N, F)
 
-        kl, dmu, dlogvar = gaussian_kl(mu, logvar)
-        like, dh = half_squares(h, h_real)
+        kl, dmu, dlogvar = gaussian_kl(mu, logvar, scale=scale)
+        like, dh = half_squares(h, h_real, scale=scale)
         if backward:
-            drebuilt = model.discriminator.backward((scale * dh, None), seen_cache, param_grads=False)
+            drebuilt = model.discriminator.backward((dh, None), seen_cache, param_grads=False)
             dz = model.generator.backward(drebuilt, made_cache, param_grads=False)
             dmu_z, dlogvar_z = reparameterize_backward(dz, logvar, noise.eps)
-            model.encoder.backward((scale * dmu + dmu_z, scale * dlogvar + dlogvar_z), encoder_cache, need_dx=False)
+            model.encoder.backward((dmu + dmu_z, dlogvar + dlogvar_z), encoder_cache, need_dx=False)
         return {"kl": kl, "like": like}, forward.made(self.updates)
 
 
@@ -120,13 +122,13 @@ class DecoderLoss(Objective):
         (h, l), seen_cache = forward("discriminator:rebuilt", rebuilt)  # (N, F), (N, 1)
         (_, l_p), seen_p_cache = forward("discriminator:drawn", drawn)  # (N, 1)
 
-        like, dh = half_squares(h, h_real)
-        fool, dl = self.game.generator(l)
-        fool_p, dl_p = self.game.generator(l_p)
+        like, dh = half_squares(h, h_real, scale=scale * self.gamma)
+        fool, dl = self.game.generator(l, scale=scale)
+        fool_p, dl_p = self.game.generator(l_p, scale=scale)
         if backward:
-            drebuilt = D.backward((scale * self.gamma * dh, scale * dl), seen_cache, param_grads=False)
+            drebuilt = D.backward((dh, dl), seen_cache, param_grads=False)
             G.backward(drebuilt, rebuilt_cache, need_dx=False)
-            ddrawn = D.backward((None, scale * dl_p), seen_p_cache, param_grads=False)
+            ddrawn = D.backward((None, dl_p), seen_p_cache, param_grads=False)
             G.backward(ddrawn, drawn_cache, need_dx=False)
         terms = {"weighted_like": self.gamma * like, "fool_rebuilt": fool, "fool_drawn": fool_p}
         return terms, forward.made(self.updates)
@@ -165,9 +167,9 @@ class JudgeLoss(Objective):
             ("drawn", drawn, self.game.fake),
         ):
             (_, l), cache = forward(f"discriminator:{name}", x)  # (N, 1)
-            terms[name], dl = side(l)
+            terms[name], dl = side(l, scale=scale)
             if backward:
-                model.discriminator.backward((None, scale * dl), cache, need_dx=False)
+                model.discriminator.backward((None, dl), cache, need_dx=False)
         return terms, forward.made(self.updates)
 
 
@@ -287,7 +289,7 @@ class VAEGAN(Model):
     def interpolate(self, a: Array, b: Array, steps: int) -> Array:
         """decode on the straight line from the mean of image a to that of image b: (steps, H, W, C)."""
         mu, _ = self.encode(np.stack((a, b)))  # (2, L)
-        return self.decode(np.stack([mu[0] + t * (mu[1] - mu[0]) for t in np.linspace(0, 1, steps).tolist()]))
+        return self.decode(line(mu, steps))
 
     def pictures(self, batch: Any, key: Key) -> dict[str, Array]:
         pictures, x = super().pictures(batch, key), batch.images

@@ -63,9 +63,8 @@ class NextSymbol(Objective):
         forward, T = Forwarder(model, forwards, train=train), batch.symbols.shape[1]
         logits, cache = forward("net", (before(batch.symbols, model.symbols), batch.labels))  # (N, T, V)
 
-        loss, dlogits = categorical(logits, batch.symbols)  # nats per sequence
+        loss, dlogits = categorical(logits, batch.symbols, scale=scale / T)  # nats per sequence
         if backward:
-            dlogits *= scale / T
             model.net.backward(dlogits, cache, need_dx=False)
         return {"nll": loss / T}, forward.made(self.updates)
 

@@ -83,10 +83,10 @@ class PenalisedCriticLoss(CriticLoss):
         height, cache = forward("discriminator:both", concatenate((real, fake)))  # (2N, 1): f mixes no rows
         mixed_height, mixed_cache = forward("discriminator:mixed", noise.t * real + (1 - noise.t) * fake)  # (N, 1)
 
-        real_loss, dreal = self.game.real(height[:N])
-        fake_loss, dfake = self.game.fake(height[N:])
+        real_loss, dreal = self.game.real(height[:N], scale=scale)
+        fake_loss, dfake = self.game.fake(height[N:], scale=scale)
         if backward:
-            f.backward(scale * concatenate((dreal, dfake)), cache, need_dx=False)
+            f.backward(concatenate((dreal, dfake)), cache, need_dx=False)
         paid, _ = self.between.of(f, mixed_height, mixed_cache, backward=backward, scale=scale)
         return {"real": real_loss, "fake": fake_loss, self.between.name: paid}, forward.made(self.updates)
 

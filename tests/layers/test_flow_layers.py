@@ -181,3 +181,14 @@ def test_memory_does_not_grow_with_depth(store, grows):
         return high
 
     assert (peak(12) > 1.5 * peak(3)) == grows
+
+
+@pytest.mark.parametrize("channels", [1, 4, 7, 48])
+def test_an_invertible_convolution_is_inverted_by_products_as_by_lapack(channels):
+    """As good an inverse, with factors far from a rotation's too."""
+    layer = InvertibleConv(channels).initialise(Key(1))
+    layer.params["A"][...] += 0.3 * Key(2).normal((channels, channels))
+    f, one = layer.factors(layer.params["A"]), np.eye(channels)
+    W = f.W.astype(np.float64)
+    off = [np.linalg.norm(W @ X - one) for X in (layer.W_inverse(f), np.linalg.inv(f.W))]
+    assert off[0] <= 4 * off[1] + 1e-6

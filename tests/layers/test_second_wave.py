@@ -4,10 +4,13 @@ import math
 
 import numpy as np
 import pytest
+from scipy import special
 
 from minigen import layers as L
 from minigen.check import suite
+from minigen.check.device_array import DeviceArray, standing_for_cupy, to_host, to_test_device
 from minigen.layers import initialisers
+from minigen.layers.activations import normal_cdf
 from minigen.random import Key
 
 KEY = Key(21)
@@ -246,3 +249,18 @@ def test_errors(make, x, words):
 
     with pytest.raises(ValueError, match=words):
         use()
+
+
+def test_complex_numbers_of_gelu_travel_from_a_gpu(monkeypatch):
+    """CuPy's erf takes none."""
+    x, erf = np.linspace(-3, 3, 7) + 1j, special.erf
+
+    def on_the_host(x):
+        assert type(x) is np.ndarray
+        return erf(x)
+
+    monkeypatch.setattr(special, "erf", on_the_host)
+    with standing_for_cupy():
+        y = normal_cdf(to_test_device(x))
+        assert type(y) is DeviceArray
+    assert np.array_equal(to_host(y), normal_cdf(x))

@@ -6,41 +6,30 @@ Without a GPU: on the array that stands for CuPy's, whose operations are taken d
 from __future__ import annotations
 
 import json
+from functools import cache
 
 import numpy as np
 import pytest
+from captured_cases import CASES, graphs_of, made, trained
 
-from minigen import backend, data, models, optim
+from minigen import backend, models, optim
 from minigen.backend import CaptureError
 from minigen.check.device_array import DEVICE, DeviceArray, running_cuda, standing_for_cupy, to_host, to_test_device
-from minigen.check.recorded import RecordedGraph
+from minigen.check.recorded import KERNEL, Operation, RecordedGraph, library_lines, library_share
+from minigen.kernels import activation, precision
 from minigen.kernels.cuda import on_cpu
 from minigen.models.captured import Captured
 from minigen.models.device_key import DeviceKey
 from minigen.models.model import Model
 from minigen.random import Key
 from minigen.training import Run
-from minigen.training.state import arrays_of
 
-pytestmark = pytest.mark.skipif(on_cpu.compiler() is None, reason="CUDA kernels run on the CPU through g++: install it")
 
-POINTS = {  # name -> options: small, and everything that changes from step to step
-    "gan": {"hidden": 8, "latents": 4, "r1": 0.1},
-    "wgan": {"hidden": 8, "latents": 4, "critic_steps": 3, "decay": True, "average": 0.5},  # two kinds of step, clipped weights
-    "ddpm": {"width": 8},  # a schedule of the rate, an average
-    "ddpm, the bound": {"width": 8, "objective": "bound"},  # steps by their chance
-    "realnvp": {"hidden": 8, "depth": 2, "clip": 0.5},  # the norm of a gradient decides on the device
-    "wgan_gp": {"hidden": 8, "latents": 4, "critic_steps": 2},  # second order
-}
-IMAGES = {
-    "vae": {"hidden": 8, "latents": 3},
-    "dcgan": {"width": 2, "latents": 3},  # state that commit replaces
-    "rbm": {"hidden": 4, "chains": 8},  # chains that go on
-    "pixelcnn": {"width": 4, "layers": 2},
-    "ddpm, a U-Net": {"width": 16},
-    "conditional_gan": {"width": 2, "latents": 3},  # labels, and an embedding
-}
-LONG = ("ddpm, a U-Net", "conditional_gan")  # the CPU takes seconds for a step of theirs
+@pytest.fixture(autouse=True)
+def compiler(request):
+    """A GPU needs none."""
+    if on_cpu.compiler() is None and request.node.get_closest_marker("gpu") is None:
+        pytest.skip("CUDA kernels run on the CPU through g++: install it")
 
 
 @pytest.fixture
@@ -56,39 +45,77 @@ def device(request):
         yield request.param
 
 
-def made(name, device=DEVICE):
-    """The model on the device, and its batches there."""
-    options = {**POINTS, **IMAGES}[name]
-    rows = data.load("ring8" if name in POINTS else "glyphs", rows=30)
-    model = models.find(name.partition(",")[0])(rows.shape, Key(1), **options).to(device)
-    model.start(1e-2, 9)
-    return model, data.Batches(rows, 8, Key(2), device=device)  # 30 rows: every fourth batch is smaller
+@cache
+def once(name, device):
+    """A captured run, of which two tests ask."""
+    return trained(name, True, device)
 
 
-def trained(name, capture, device, steps=9):
-    model, batches = made(name, device)
-    step = Captured(model) if capture else model.step
-    terms = []
-    for i in range(steps):
-        found = step(model.batch_of(next(batches)), Key(3).at("step", i))
-        terms.append({name: float(backend.number(value)) for name, value in found.items()})
-    arrays = {n: backend.to_device(a, "cpu") for n, a in arrays_of(model).items()}
-    return terms, arrays, {n: holder.t for n, holder in (model.optimizers | model.averages).items()}, step
-
-
-@pytest.mark.parametrize("name", [*POINTS, *IMAGES])
+@pytest.mark.parametrize("name", CASES)
 def test_captured_equals_eager(device, name):
-    steps = 5 if name in LONG else 9
-    terms, arrays, counts, _ = trained(name, False, device, steps)
-    again, same, too, step = trained(name, True, device, steps)
+    terms, arrays, counts, _ = trained(name, False, device)
+    again, same, too, step = once(name, device)
     assert again == terms
     assert too == counts
     for path, array in arrays.items():
         assert np.array_equal(same[path], array), path
-    programs = [program for program in step._programs.values() if program is not None]
-    assert programs
+    assert graphs_of(step)
     if device == DEVICE:
-        assert all(sum(kind == "launch" for kind, _ in program.graph.work) > 5 for program in programs)
+        assert all(sum(one.name == KERNEL for one in graph.work) > 5 for graph in graphs_of(step))
+
+
+def test_every_model_is_captured_or_says_why_not():
+    without = [name for name in models.names() if models.find(name).uncaptured is None]
+    assert {name.partition(",")[0] for name in CASES} == set(without)
+
+
+# ---- the hot path is our kernels
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_library_does_no_more_of_a_step(cuda, name):
+    """Nothing of what kernels do goes back to the library. A share that has fallen is bounded anew (captured_cases.py)."""
+    graphs = graphs_of(once(name, DEVICE)[-1])
+    share = library_share(graphs)
+    largest = "".join(f"\n    {numbers} numbers, {name}, {where}" for numbers, _, name, where in library_lines(graphs)[:5])
+    assert share <= CASES[name].library, f"{share:.3f} of the numbers are the library's; most by{largest}"
+
+
+def test_what_an_operation_touches(cuda):
+    graph = RecordedGraph()
+    x = to_test_device(np.ones((4, 8), np.float32))
+    with graph.recording():
+        empty = backend.empty((5, 5), like=x)
+        y = x * x  # 32 read, 32 written
+        y[:2] = x[2:]  # 16 and 16
+        activation.forward("leaky", x, leak=0.0)  # 32 and 32, a kernel of ours
+        assert y[1:].T.shape == (8, 3)  # a view is no work
+    assert empty.shape == (5, 5)
+    touched = [("empty", 0), ("multiply", 64), ("assignment", 32), ("empty", 0), ("launch", 64)]
+    assert [(one.name, one.touched) for one in graph.work] == touched
+    assert library_share([graph]) == pytest.approx(96 / 160)
+    assert library_share([]) == 0
+    lines = [line[:3] for line in library_lines([graph, graph])]
+    assert lines == [(128, 2, "multiply"), (64, 2, "assignment"), (0, 4, "empty")]
+
+
+@pytest.mark.parametrize("name", ["vae", "dcgan"])
+def test_a_graph_keeps_to_the_precision_it_was_recorded_in(device, name):
+    """Steps in tf32 and in float32 by turns, with one `Captured`: those of the eager model, whose kernels are chosen anew."""
+    chosen = ("float32", "float32", "tf32", "tf32", "float32", "tf32")
+
+    def trained(capture, turns):
+        model, batches = made(name, device)
+        step, batch = Captured(model) if capture else model.step, model.batch_of(next(batches))
+        for i, way in enumerate(turns):
+            with precision(way):
+                step(batch, Key(3).at("step", i))
+        return backend.to_device(model.theta, "cpu")
+
+    eager = trained(False, chosen)
+    assert np.array_equal(trained(True, chosen), eager)
+    assert not np.array_equal(trained(True, ("float32",) * len(chosen)), eager)
+    assert not np.array_equal(trained(True, ("tf32",) * len(chosen)), eager)
 
 
 def test_recording_runs_nothing(cuda):
@@ -152,6 +179,7 @@ def test_a_key_on_the_device_draws_the_same(cuda):
         assert np.array_equal(to_host(other.normal(9, like=like)), to_host(one.normal(9, like=like)))
         assert np.array_equal(to_host(other.integers(10, 9, like=like)), one.integers(10, 9))
         assert np.array_equal(to_host(other.bernoulli(0.5, 9, like=like)), one.bernoulli(0.5, 9))
+        assert np.array_equal(to_host(other.permutation(300, like=like)), one.permutation(300))
 
 
 # ---- what is refused
@@ -194,6 +222,8 @@ def host_index(model, x, key):
         ),
         (lambda model, x, key: {"term": backend.to_device(x, "cpu").sum()}, r"copies an array of shape \(4, 3\) to the host"),
         (lambda model, x, key: {"term": (x.T @ x).sum()}, "matmul inside a captured step: CuPy's cuBLAS refuses"),
+        (lambda model, x, key: {"term": np.sort(x).sum()}, "sort inside a captured step: CuPy's sorts and solvers wait"),
+        (lambda model, x, key: {"term": np.linalg.inv(x[:1, :1]).sum()}, "inv inside a captured step"),
         (host_index, "nonzero inside a captured step: how long its result is"),
         (lambda model, x, key: {"term": x.sum() + key.normal(3).sum()}, r"draws \(3,\) numbers on the CPU"),
         (lambda model, x, key: {"term": x.sum() + int(key.permutation(3)[0])}, r"draws \(3, 2\) numbers on the CPU"),
@@ -232,7 +262,7 @@ def test_a_launch_makes_no_array(cuda):
     x.set(np.full(3, 5, np.float32))
     graph.launch()
     assert (to_host(y) == 11).all()
-    graph.work.append(("planted", lambda: DeviceArray(np.zeros(2))))
+    graph.work.append(Operation("planted", lambda: DeviceArray(np.zeros(2)), 2, ""))
     with pytest.raises(CaptureError, match=r"an array of shape \(2,\) is made while a captured graph is launched"):
         graph.launch()
     assert not RecordedGraph.launching
@@ -244,8 +274,10 @@ def test_models_that_are_not_captured_say_why():
         assert why is None or len(why) > 20
     with pytest.raises(CaptureError, match="on the CPU is not captured"):
         Captured(models.find("vae")((28, 28, 1), Key(0), hidden=4, latents=2))
-    with pytest.raises(CaptureError, match="a step of ebm is not captured: its replay buffer"):
-        Captured(models.find("ebm")((2,), Key(0), replay=8).to(DEVICE))
+    model, _ = made("vae")
+    model.uncaptured = "it asks the host"
+    with pytest.raises(CaptureError, match="a step of vae is not captured: it asks the host"):
+        Captured(model)
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])

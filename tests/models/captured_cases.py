@@ -1,0 +1,125 @@
+"""Every model at a size that the CPU captures quickly, and how much of its step the array library does.
+
+    python tests/models/captured_cases.py [NAME ...]        measures the shares again, and says which lines ask the library
+
+`library` is a bound on `check.recorded.library_share`, a little above what was measured: what became a kernel is bounded anew,
+lower; what becomes a call of the library by mistake is found.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from minigen import backend, data, models
+from minigen.check.device_array import DEVICE, running_cuda
+from minigen.check.recorded import library_lines, library_share
+from minigen.models.captured import Captured
+from minigen.models.model import Model, told
+from minigen.random import Key
+from minigen.training.state import arrays_of
+
+ROWS, BATCH = 30, 8  # so that every fourth batch is smaller: a kind of step by itself
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model on data, small."""
+
+    data: str
+    options: Mapping[str, Any]
+    library: float
+    steps: int = 9
+    data_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def points(library: float, **options: Any) -> Case:
+    return Case("ring8", options, library)
+
+
+def images(library: float, size: int = 16, taken: int = 9, **options: Any) -> Case:
+    return Case("glyphs", options, library, taken, {"size": size})
+
+
+def sequences(name: str, library: float, **options: Any) -> Case:
+    return Case(name, options, library, data_options={"length": 24})
+
+
+LONG = 3  # steps of those that take a second each: one that compiles, one that is recorded, one more launch
+VAE, GAN, WAVE = {"hidden": 8, "latents": 3}, {"hidden": 8, "latents": 4}, {"width": 3, "hidden": 4, "layers": 3}
+CASES = {  # all of `models.names()`; what follows a comma tells cases of one model apart
+    "autoencoder": images(0.02, codes=4),
+    "conv_autoencoder": images(0.02, 28, 5, codes=4, hidden=2),
+    "denoising_autoencoder": images(0.19, codes=4, hidden=8),
+    "vae": images(0.02, **VAE),
+    "conv_vae": images(0.05, 28, 5, hidden=2, latents=3),
+    "beta_vae": images(0.03, **VAE),
+    "factor_vae": images(0.03, **VAE, width=8, depth=1),  # permutations
+    "conditional_vae": images(0.05, **VAE),
+    "hierarchical_vae": images(0.04, hidden1=8, hidden2=6, latents1=4, latents2=3),
+    "vae_gan": images(0.03, 28, LONG, width=2, latents=3),
+    "iwae": images(0.03, **VAE, samples=2),
+    "gan": points(0.06, **GAN, r1=0.1),
+    "gan, rows compared": points(0.63, **GAN, minibatch=2, matching=True),
+    "dcgan": images(0.02, 28, 5, width=2, latents=3),  # state that commit replaces
+    "conditional_gan": images(0.16, 28, LONG, width=2, latents=3),  # labels, and an embedding
+    "unrolled_gan": points(0.59, **GAN, unroll=2),  # networks that are copied within the step
+    "wgan": points(0.03, **GAN, critic_steps=3, decay=True, average=0.5),  # two kinds of step, clipped weights
+    "wgan_gp": points(0.09, **GAN, critic_steps=2),  # second order
+    "wgan_gp, images": images(0.23, width=4, latents=4, critic_steps=2, taken=5),
+    "ddpm": points(0.15, width=8),  # a schedule of the rate, an average
+    "ddpm, the bound": points(0.33, width=8, objective="bound"),  # steps by their chance
+    "ddpm, a U-Net": images(0.2, width=16, taken=LONG),
+    "flow_matching": points(0.12, width=8, depth=2),
+    "realnvp": points(0.15, hidden=8, depth=2, clip=0.5),  # the norm of a gradient decides on the device
+    "neural_spline_flow": points(0.12, hidden=8, depth=2, bins=4),
+    "conv_realnvp": images(0.38, levels=2, width=3, taken=LONG),
+    "glow": images(0.54, levels=2, steps=1, width=4),
+    "glow, recomputed": images(0.52, levels=2, steps=1, width=4, store=False),  # inverses
+    "rbm": images(0.44, hidden=4, chains=8),  # chains that go on
+    "ebm": images(0.57, width=2, langevin_steps=2, replay=12, spectral=True, taken=5),  # a buffer, and places in it
+    "ebm, points": points(0.22, width=8, langevin_steps=3, replay=300),
+    "pixelcnn": images(0.02, width=4, layers=2),
+    "gated_pixelcnn": images(0.26, width=4, layers=3, classes=10, taken=LONG),
+    "wavenet": sequences("plucked", 0.32, **WAVE),
+    "char_wavenet": sequences("grammar", 0.33, **WAVE),
+    "classifier": images(0.26, width=2, features=4),  # dropout and shifts
+}
+
+
+def made(name: str, device: str = DEVICE) -> tuple[Model, data.Batches]:
+    """The model on the device, and its batches there."""
+    case, cls = CASES[name], models.find(name.partition(",")[0])
+    rows = data.load(case.data, rows=ROWS, **case.data_options)
+    options = told({**cls.recipe.options, **case.options}, rows.traits)
+    model = cls(rows.shape, Key(1), **options).to(device)
+    model.start(1e-2, 9)
+    return model, data.Batches(rows, BATCH, Key(2), device=device)
+
+
+def trained(name: str, capture: bool, device: str) -> tuple[Any, ...]:
+    """Some steps: the terms of each, all arrays at the end, what the optimisers have counted, and the step."""
+    model, batches = made(name, device)
+    step = Captured(model) if capture else model.step
+    terms = []
+    for i in range(CASES[name].steps):
+        found = step(model.batch_of(next(batches)), Key(3).at("step", i))
+        terms.append({name: float(backend.number(value)) for name, value in found.items()})
+    arrays = {n: backend.to_device(a, "cpu") for n, a in arrays_of(model).items()}
+    return terms, arrays, {n: holder.t for n, holder in (model.optimizers | model.averages).items()}, step
+
+
+def graphs_of(step: Captured) -> list[Any]:
+    """The graph of each kind of step that was captured."""
+    return [program.graph for program in step._programs.values() if program is not None]
+
+
+if __name__ == "__main__":
+    with running_cuda():
+        for name in sys.argv[1:] or CASES:
+            graphs = graphs_of(trained(name, True, DEVICE)[-1])
+            print(f"{name}: {library_share(graphs):.3f} of the numbers, bounded by {CASES[name].library:.3f}", flush=True)
+            for touched, count, operation, where in library_lines(graphs)[: 20 if sys.argv[1:] else 0]:
+                print(f"    {touched:9} in {count:4}  {operation:16} {where}")
