@@ -43,6 +43,7 @@ DataName = Annotated[str | None, typer.Option("--data", help="A data set (minige
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the data's files lie. [default: $MINIGEN_DATA]")]
 
 Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
+Precision = Annotated[str, typer.Option("--precision", help="Of products on a GPU: float32, tf32 or bf16.")]
 
 
 def _version(wanted: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .app import DataDir, Device, app
+from .app import DataDir, Device, Precision, app
 
 
 @app.command()
@@ -19,6 +19,7 @@ def reproduce(
     now: Annotated[bool, typer.Option("--now", help="Judge every run as it stands.")] = False,
     data_dir: DataDir = None,
     device: Device = "cpu",
+    precision: Precision = "float32",
 ) -> None:
     """Train a model by its recipe, judge it by its protocol, and write the figure beside the published one.
 
@@ -39,7 +40,9 @@ def reproduce(
         ]
         print(columns([header, *table]))
         return
-    running.reproduce(name, budget=budget, seeds=seeds, data_dir=data_dir, minutes=minutes, now=now, device=device)
+    running.reproduce(
+        name, budget=budget, seeds=seeds, data_dir=data_dir, minutes=minutes, now=now, device=device, precision=precision
+    )
 
 
 @app.command()

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .app import AsJson, DataDir, DataName, Device, app
+from .app import AsJson, DataDir, DataName, Device, Precision, app
 
 
 @app.command()
@@ -24,6 +24,9 @@ def train(
     rate: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides every random number. [default: 0]")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda. [default: cpu]")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Of products on a GPU: float32, tf32 or bf16, faster and coarser. [default: float32]")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The folder of the run. [default: runs/MODEL-DATA]")] = None,
     settings: Annotated[
         list[str] | None,
@@ -44,6 +47,7 @@ def train(
     minigen train vae --resume
     minigen train vae --resume --steps 8000        go further
     minigen train vae --resume --device cuda       go on on the other device
+    minigen train vae --device cuda --precision tf32
     """
     from ..training import Run
     from ..training.report import closing, summary
@@ -55,7 +59,7 @@ def train(
     options, data_options = parse_options(settings or [], recipe, model)
     given: dict[str, Any] = {
         "data": data, "data_dir": data_dir, "steps": steps, "epochs": epochs, "batch": batch, "rate": rate, "seed": seed,
-        "device": device, "options": options, "data_options": data_options,
+        "device": device, "precision": precision, "options": options, "data_options": data_options,
     }  # fmt: skip
     if resume:
         run = Run.resume(out or default_folder(model, data or recipe.data[0]), model=model, **given)
@@ -81,6 +85,7 @@ def sample(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The file, a PNG, WAV or TXT. [default: in the folder of the run]")] = None,
     device: Device = "cpu",
+    precision: Precision = "float32",
 ) -> None:
     """Draw samples from a trained model: a picture, a sound with its spectrogram, or a text.
 
@@ -93,7 +98,7 @@ def sample(
     """
     from ..training.catalogue import draw_samples
 
-    print(draw_samples(path, n, seed, out, length, classes=classes, told=settings or [], device=device))
+    print(draw_samples(path, n, seed, out, length, classes=classes, told=settings or [], device=device, precision=precision))
 
 
 @app.command("eval")
@@ -102,6 +107,7 @@ def evaluate(
     data: DataName = None,
     data_dir: DataDir = None,
     device: Device = "cpu",
+    precision: Precision = "float32",
     as_json: AsJson = False,
 ) -> None:
     """Evaluate a trained model on the whole test split.
@@ -112,12 +118,13 @@ def evaluate(
     """
     from ..training.catalogue import evaluate_run
     from ..training.report import figures_table
+    from ..training.settings import in_precision
 
-    found = evaluate_run(path, data, data_dir, device)
+    found = evaluate_run(path, data, data_dir, device, precision)
     if as_json:
         print(json.dumps(found.as_json(), indent=2))
     else:
-        print(f"{found.model} after {found.step:,} steps")
+        print(f"{found.model} after {found.step:,} steps{in_precision(found.trained_in)}")
         print(figures_table(found.figures, found.unit, f"the test split of {found.data}"))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..training.files import make_folder, write_atomic
+from ..training.settings import in_precision, precision_of
 
 NAME = "curves.png"
 OURS, THEIRS, INK = "#d1602d", "#3b6fb6", "#333333"
@@ -47,7 +48,7 @@ def _panel(axes: Any, name: str, result: dict[str, Any]) -> None:
     axes.plot(curve["updates"][1:], curve["values"][1:], "o-", color=OURS, markersize=2.5, linewidth=1)
     if result["published"] is not None:
         axes.axhline(result["published"]["value"], color=THEIRS, linewidth=1, linestyle="--")
-    axes.set_title(name, fontsize=10, color=INK)
+    axes.set_title(name + in_precision(precision_of(result["settings"])), fontsize=10, color=INK)
     axes.set_ylabel(result["figures"][0]["unit"], fontsize=8, color=INK)
     axes.set_xlabel("updates", fontsize=8, color=INK)
     axes.tick_params(labelsize=7, colors=INK)

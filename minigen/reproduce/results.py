@@ -14,6 +14,7 @@ from .. import models
 from ..metrics.figure import Figure
 from ..training.errors import RunError
 from ..training.files import write_atomic
+from ..training.settings import in_precision, precision_of
 from . import curves
 from .recipes import RECIPES
 from .running import PICTURES, RESULTS
@@ -95,7 +96,8 @@ def row(name: str, result: dict[str, Any] | None) -> str:
         gap = f"**{gap}**" if missed else gap
     seeds = len(result["seeds"])
     minutes = sum(result["train_seconds"]) / 60
-    budget = f"{result['budget']}: {result['updates']:,} updates, {seeds} seed{'s' if seeds > 1 else ''}, {minutes:.1f} min"
+    updates = f"{result['updates']:,} updates{in_precision(precision_of(result['settings']))}"
+    budget = f"{result['budget']}: {updates}, {seeds} seed{'s' if seeds > 1 else ''}, {minutes:.1f} min"
     name_of = figure.name.replace("_", " ")
     return f"| `{name}` | {result['data']} | {name_of} | {ours} | {figure.kind} | {against} | {gap} | {budget} |"
 

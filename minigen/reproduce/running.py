@@ -1,6 +1,6 @@
 """From a recipe to a result file: the run, in slices if it has to be; the measurement; the record of both.
 
-runs/reproduce/NAME-BUDGET-seedS/            the run, which goes on where it was stopped
+runs/reproduce/NAME-BUDGET-seedS/            the run, which goes on where it was stopped; in tf32 NAME-BUDGET-tf32-seedS/
 runs/reproduce/NAME-BUDGET-seedS/judged.json what was measured, once it was
 benchmarks/results/NAME.json                 the figures over all seeds, and what they took
 docs/results/NAME.png                        its last samples
@@ -28,6 +28,7 @@ from ..training.errors import RunError
 from ..training.files import make_folder, write_atomic
 from ..training.ruler import ruler
 from ..training.run import Run, load_model
+from ..training.settings import in_precision, precision_of
 from .recipes import RECIPES
 from .reproduction import BUDGETS, Judged, Reproduction
 
@@ -42,6 +43,10 @@ class Place(NamedTuple):
     runs: Path = RUNS
     results: Path = RESULTS
     pictures: Path = PICTURES
+
+    def run(self, name: str, budget: str, seed: int, precision: str = "float32") -> Path:
+        """The folder of a run."""
+        return self.runs / f"{name}-{budget}{'' if precision == 'float32' else f'-{precision}'}-seed{seed}"
 
 
 HERE = Place()
@@ -63,15 +68,18 @@ def reproduce(
     minutes: float | None = None,
     now: bool = False,
     device: str = "cpu",
+    precision: str = "float32",
     place: Place = HERE,
     say: Say = print,
 ) -> dict[str, Any] | None:
     """Trains and judges `name` with seeds 0 .. seeds - 1; returns what stands in the result file, None if the time was over.
 
     A call that was stopped, or whose `minutes` were over, goes on when it is made again. `now` judges every run as it stands:
-    the figure is quoted with the updates that it got. `device` is where it is trained; it is judged on the CPU. Raises
+    the figure is quoted with the updates that it got. `device` is where it is trained, and `precision` what its products run
+    in there, which each figure's protocol states; it is judged on the CPU, in float32, by a ruler trained in float32. Raises
     RunError, DataError.
     """
+    setup.check_device(device, precision)
     if budget not in BUDGETS:
         raise RunError(f"unknown budget {budget!r}: there are {', '.join(BUDGETS)}")
     if seeds < 1:
@@ -79,12 +87,11 @@ def reproduce(
     recipe, judged = find(name), []
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
     for seed in range(seeds):
-        folder = place.runs / f"{name}-{budget}-seed{seed}"
-        found = _judged(name, recipe, budget, seed, folder, data_dir, deadline, now, device, place, say)
+        found = _judged(name, recipe, budget, seed, data_dir, deadline, now, device, precision, place, say)
         if found is None:
             return None
         judged.append(found)
-    first = place.runs / f"{name}-{budget}-seed0"
+    first = place.run(name, budget, 0, precision)
     curve = _curve(log.read(first / log.NAME), recipe.curve)
     result = _result(name, recipe, budget, judged, now, curve)
     make_folder(place.results)
@@ -99,16 +106,17 @@ def _judged(
     recipe: Reproduction,
     budget: str,
     seed: int,
-    folder: Path,
     data_dir: Path | None,
     deadline: float | None,
     now: bool,
     device: str,
+    precision: str,
     place: Place,
     say: Say,
 ) -> dict[str, Any] | None:
     """The record of one seed: from its file, if the run has not moved since; None where the time is over."""
-    wanted = {**recipe.settings(budget, seed, data_dir), "device": device}
+    folder = place.run(name, budget, seed, precision)
+    wanted = {**recipe.settings(budget, seed, data_dir), "device": device, "precision": precision}
     begun = (folder / "config.json").exists()
     run = Run.resume(folder, data_dir=data_dir, device=device) if begun else Run.create(recipe.model, out=folder, **wanted)
     if not run.finished and not (now and run.step):
@@ -135,7 +143,7 @@ def _judged(
     model = run.model if device == "cpu" else load_model(folder, type(run.model)).model
     untrained = lambda: setup.build(type(model), dataclasses.replace(run.settings, device="cpu"), train.shape)
     judge = Judged(model, train, test, Key(seed).at("reproduce"), budget, untrained, space)
-    figures = recipe.measure(judge)
+    figures = [trained_in(precision, figure) for figure in recipe.measure(judge)]
     record = {
         "seed": seed,
         "updates": run.step,
@@ -150,6 +158,13 @@ def _judged(
     return record
 
 
+def trained_in(precision: str, figure: Figure) -> Figure:
+    """The figure of a model that was trained in this precision: its protocol states it, unless it is float32."""
+    if precision == "float32":
+        return figure
+    return dataclasses.replace(figure, protocol=f"{figure.protocol}; trained{in_precision(precision)}, judged in float32")
+
+
 def _curve(lines: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
     """What the run logged of the held-out figure `name`, over its updates; None where it is not one of them."""
     points = {line["step"]: line["figures"][name] for line in lines if line["kind"] == "held_out" and name in line["figures"]}
@@ -160,7 +175,7 @@ def _ruler(budget: str, data_dir: Path | None, device: str, place: Place) -> Fea
     """The classifier of this budget: the run that `minigen reproduce classifier` makes too, trained if it is not there."""
     recipe = find("classifier")
     settings = {**recipe.settings(budget, 0, data_dir), "device": device}
-    return ruler(settings.pop("data"), out=place.runs / f"classifier-{budget}-seed0", **settings)
+    return ruler(settings.pop("data"), out=place.run("classifier", budget, 0), **settings)
 
 
 def _result(
@@ -170,9 +185,12 @@ def _result(
     of_seeds = [[Figure.of_json(figure) for figure in record["figures"]] for record in judged]
     figures = [over_seeds(same) for same in zip(*of_seeds, strict=True)]
     ours, published = figures[0], recipe.published
-    seeds = "" if len(judged) == 1 else f" --seeds {len(judged)}"
+    settings, seeds = judged[0]["settings"], "" if len(judged) == 1 else f" --seeds {len(judged)}"
+    where = "" if settings["device"] == "cpu" else f" --device {settings['device']}"
+    if (precision := precision_of(settings)) != "float32":
+        where += f" --precision {precision}"
     return {
-        "command": f"minigen reproduce {name} --budget {budget}{seeds}{' --now' if now else ''}",
+        "command": f"minigen reproduce {name} --budget {budget}{seeds}{where}{' --now' if now else ''}",
         "name": name,
         "model": recipe.model,
         "data": recipe.data,
@@ -185,10 +203,10 @@ def _result(
         "by_seed": [record["figures"][0]["value"] for record in judged],
         "curve": curve,  # of the first seed
         "updates": judged[0]["updates"],
-        "steps_asked": judged[0]["settings"]["steps"],
+        "steps_asked": settings["steps"],
         "parameters": judged[0]["parameters"],
         "train_seconds": [record["train_seconds"] for record in judged],
-        "settings": judged[0]["settings"],
+        "settings": settings,
         "ruler": judged[0]["ruler"],
         "machine": {"cpus": os.cpu_count(), "processor": platform.machine(), "system": platform.system()},
         "python": platform.python_version(),

@@ -11,13 +11,14 @@ import numpy as np
 from .. import models
 from ..backend import Array, to_device
 from ..data import load
+from ..kernels import precision as rounded
 from ..models.model import Model
 from ..random import Key
 from . import setup
 from .errors import RunError
 from .evaluation import Figures, evaluate
 from .run import load_model, read_config
-from .settings import parse_data_options, parse_draws
+from .settings import in_precision, parse_data_options, parse_draws
 from .showing import show, texts
 
 PREVIEW = 64  # rows of a data set that are drawn; of sequences
@@ -53,12 +54,15 @@ def draw_samples(
     classes: str | None = None,
     told: Iterable[str] = (),
     device: str = "cpu",
+    precision: str = "float32",
 ) -> str:
     """Writes `n` samples of the trained model at `path`, a block of them by default; returns lines that say where, and texts.
 
     `length` is that of sequences, the length of the training rows by default. `classes`, "3" or "3,5", asks for these, each as
-    often; `told` are KEY=VALUE of what the model's `draws` names: a temperature, a sampler.
+    often; `told` are KEY=VALUE of what the model's `draws` names: a temperature, a sampler. They are drawn in `precision`,
+    whatever the model was trained in.
     """
+    setup.check_device(device, precision)
     model, settings, step, _ = load_model(path, device=device)
     n = model.block if n is None else n
     if length is not None and not model.traits:
@@ -66,13 +70,15 @@ def draw_samples(
     out = (path if path.is_dir() else path.parent) / f"sampled-{n}-seed{seed}" if out is None else out
     options = parse_draws(told, model.draws, settings.model) | ({} if length is None else {"length": length})
     try:
-        drawn = samples(model, n, Key(seed).at("sample"), classes=_labels(classes, n), **options)
+        with rounded(precision):
+            drawn = samples(model, n, Key(seed).at("sample"), classes=_labels(classes, n), **options)
     except NotImplementedError:
         raise RunError(f"{settings.model} has no distribution to draw samples from") from None
     except ValueError as error:  # no such class, more jumps than steps, an unknown sampler
         raise RunError(f"samples of {path}: {error}") from None
     files = show(out, drawn, model.traits)
-    return f"{_excerpt(drawn, model.traits)}{n} samples of {settings.model} after {step:,} steps: {_listed(files)}"
+    of = f"{settings.model} after {step:,} steps{in_precision(settings.precision)}"
+    return f"{_excerpt(drawn, model.traits)}{n} samples{in_precision(precision)} of {of}: {_listed(files)}"
 
 
 def samples(model: Model, n: int, key: Key, *, classes: Array | None = None, **options: Any) -> Array:
@@ -116,6 +122,7 @@ class Evaluated(NamedTuple):
     model: str
     data: str
     step: int
+    trained_in: str  # the precision of its steps; the figures have their own
     unit: str
     figures: Figures
 
@@ -124,12 +131,26 @@ class Evaluated(NamedTuple):
         figures = {
             name: {"value": value, "standard_error": self.figures.errors[name]} for name, value in self.figures.values.items()
         }
-        fields = {"model": self.model, "data": self.data, "step": self.step, "rows": self.figures.rows, "unit": self.unit}
-        return {**fields, "figures": figures}
+        return {
+            "model": self.model,
+            "data": self.data,
+            "step": self.step,
+            "trained_in": self.trained_in,
+            "rows": self.figures.rows,
+            "unit": self.unit,
+            "precision": self.figures.precision,
+            "figures": figures,
+        }
 
 
-def evaluate_run(path: Path, data: str | None, data_dir: Path | None, device: str = "cpu") -> Evaluated:
-    """The figures of the trained model at `path` over the test split of its data, or of other data of the same shape."""
+def evaluate_run(
+    path: Path, data: str | None, data_dir: Path | None, device: str = "cpu", precision: str = "float32"
+) -> Evaluated:
+    """The figures of the trained model at `path` over the test split of its data, or of other data of the same shape.
+
+    They are computed in `precision`, whatever the model was trained in.
+    """
+    setup.check_device(device, precision)
     model, settings, step, shape = load_model(path, device=device)
     options = settings.data_options if data is None or data == settings.data else {}
     if data_dir is None and path.is_dir() and (data is None or data == settings.data):
@@ -140,8 +161,9 @@ def evaluate_run(path: Path, data: str | None, data_dir: Path | None, device: st
         raise RunError(f"{path} is for {setup.said(model.traits)}, and {test.name} has {setup.said(test.traits)}")
     if test.shape != shape:
         raise RunError(f"{path} was trained on rows of shape {shape}, and those of {test.name} have shape {test.shape}")
-    figures = evaluate(model, test, np.arange(len(test)), Key(settings.seed).at("evaluation"), device=device)
-    return Evaluated(settings.model, test.name, step, model.unit, figures)
+    with rounded(precision):
+        figures = evaluate(model, test, np.arange(len(test)), Key(settings.seed).at("evaluation"), device=device)
+    return Evaluated(settings.model, test.name, step, settings.precision, model.unit, figures)
 
 
 def preview(name: str, split: str, data_dir: Path | None, settings: Iterable[str], out: Path | None) -> str:

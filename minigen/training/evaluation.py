@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ..backend import Array, number, to_device
 from ..data import Batch, Dataset
+from ..kernels import chosen_precision
 from ..models.model import Model
 from ..random import Key
 
@@ -17,6 +18,7 @@ class Figures(NamedTuple):
     rows: int
     values: dict[str, float]
     errors: dict[str, float | None]  # standard errors of the values; None where one batch was all
+    precision: str = "float32"  # that they were computed in
 
 
 def batch_of(data: Dataset, rows: Array, device: str) -> Batch:
@@ -46,4 +48,4 @@ def evaluate(model: Model, data: Dataset, rows: Array, key: Key, *, device: str 
     for name, ms in means.items():
         squares = math.fsum(n * (m - values[name]) ** 2 for n, m in zip(sizes, ms, strict=True))
         errors[name] = math.sqrt(squares / (len(ms) - 1) / N) if len(ms) > 1 else None
-    return Figures(N, values, errors)
+    return Figures(N, values, errors, "float32" if device == "cpu" else chosen_precision())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..backend import Array, CaptureError, empty_like, number, workspace
+from ..kernels import precision
 from ..metrics.health import health, verdict
 from ..models.captured import Captured
 from ..random import Key
@@ -21,6 +22,7 @@ from .evaluation import Figures, batch_of, evaluate
 from .interrupts import Interrupts
 from .late_terms import LateTerms
 from .live_modes import LiveModes
+from .settings import in_precision
 from .showing import show
 from .state import arrays_of, not_finite
 
@@ -65,7 +67,8 @@ class _Loop:
         if run.finished:
             return Outcome(run.step, "finished", last_figures(run))
         # A step that overflows is reported by name, below; NumPy's own warnings would only precede that.
-        with workspace(), np.errstate(all="ignore"), Interrupts() as asked, self._bar() as bar:
+        chosen = precision(self.settings.precision)  # of the steps, and of all that is evaluated and drawn between them
+        with chosen, workspace(), np.errstate(all="ignore"), Interrupts() as asked, self._bar() as bar:
             if run.saved_step is None:
                 self._start_from_data()
                 self._evaluate("held_out")
@@ -199,6 +202,7 @@ class _Loop:
     def _draw_curves(self) -> None:
         run, settings = self.run, self.settings
         title = f"{settings.model} on {settings.data}, {run.model.vector.size:,} parameters, step {run.step:,}"
+        title += in_precision(settings.precision)
         draw_curves(run.folder / "curves.png", log.read(run.log.path), title=title, unit=self.model.unit)
 
     def _save(self) -> None:
@@ -232,7 +236,9 @@ def is_milestone(step: int) -> bool:
 def last_figures(run: Run) -> Figures | None:
     """The figures of the whole test split, from the log of a finished run."""
     tests = [line for line in log.read(run.log.path) if line["kind"] == "test"]
-    return Figures(tests[-1]["rows"], tests[-1]["figures"], tests[-1]["standard_errors"]) if tests else None
+    if not tests:
+        return None
+    return Figures(tests[-1]["rows"], tests[-1]["figures"], tests[-1]["standard_errors"], run.settings.precision)
 
 
 def last_verdict(run: Run) -> str | None:

@@ -10,7 +10,7 @@ from ..check import Row
 from .evaluation import Figures
 from .loop import Outcome, last_verdict
 from .run import Run
-from .settings import shown
+from .settings import in_precision, shown
 from .setup import thread_count
 
 
@@ -45,7 +45,7 @@ def closing(run: Run, outcome: Outcome) -> str:
             f"Stopped after step {outcome.step:,} of {settings.steps:,} ({cause}), and saved. Go on with\n"
             f"  minigen train {settings.model} --resume --out {run.folder}"
         )
-    lines = [f"Finished {outcome.step:,} steps."]
+    lines = [f"Finished {outcome.step:,} steps{in_precision(settings.precision)}."]
     if outcome.figures is not None:
         lines.append(figures_table(outcome.figures, run.model.unit, f"the test split of {settings.data}"))
     if game is not None:
@@ -57,7 +57,8 @@ def closing(run: Run, outcome: Outcome) -> str:
 def figures_table(figures: Figures, unit: str, of: str) -> str:
     """The figures with their standard errors and unit, a line each."""
     rows = [(name.replace("_", " "), _with_error(value, figures.errors[name]), unit) for name, value in figures.values.items()]
-    return f"{figures.rows:,} rows of {of}, means and their standard errors:\n" + columns(rows, indent="  ")
+    stated = in_precision(figures.precision)
+    return f"{figures.rows:,} rows of {of}, means and their standard errors{stated}:\n" + columns(rows, indent="  ")
 
 
 def proof_table(name: str, rows: Sequence[Row], *, proved: bool) -> str:
@@ -97,4 +98,5 @@ def _device(run: Run) -> str:
     if run.settings.device == "cpu":
         return f"cpu, {thread_count()} threads"
     why = run.model.uncaptured
-    return f"{run.settings.device}, {'each step captured as one graph' if why is None else f'not captured: {why}'}"
+    how = "each step captured as one graph" if why is None else f"not captured: {why}"
+    return f"{run.settings.device}, products in {run.settings.precision}, {how}"

@@ -30,7 +30,7 @@ from .errors import CheckpointError, NotFiniteRunError, RunError
 from .files import make_folder, write_atomic
 from .lock import held
 from .loop import Outcome, train
-from .settings import Settings, differences, from_recipe
+from .settings import Settings, differences, from_recipe, precision_of
 from .setup import Splits
 from .state import arrays_of, not_finite, numbers_of, put_back
 
@@ -64,8 +64,9 @@ class Run:
         epochs: float | None = None,
         **given: Any,
     ) -> Run:
-        """A new run. `given` are settings: steps, batch, rate, seed, device, options, data_options; the recipe has the rest.
+        """A new run. `given` are settings, and the recipe has the rest:
 
+        steps, batch, rate, seed, device, options, data_options, and precision, of products on a GPU: float32, tf32 or bf16.
         `model` is a name or a class, `data` a name or (train, test). Raises RunError or DataError before anything is written.
         """
         name, model_class = _named(model)
@@ -73,7 +74,7 @@ class Run:
             raise RunError("give --steps or --epochs, not both")
         recipe, data_name = model_class.recipe, data if data is None or isinstance(data, str) else data[0].name
         settings = from_recipe(name, recipe, {**given, "data": data_name})
-        setup.check_device(settings.device)
+        setup.check_device(settings.device, settings.precision)
         folder = Path(out) if out is not None else default_folder(name, settings.data)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise RunError(f"{folder} exists already: go on with it by --resume, or choose another folder with --out")
@@ -104,8 +105,9 @@ class Run:
         """The run in `folder`, at its last checkpoint.
 
         It keeps its settings: asking for others is refused with the difference, but for `steps`, which may grow where the
-        learning rates do not depend on them, and `device`: a run that was begun on one goes on on the other. A model or data
-        that have no name must be given again.
+        learning rates do not depend on them, and `device`: a run that was begun on one goes on on the other. Its precision it
+        keeps, so that its figures can state one: a run in tf32 goes on on a GPU alone. A model or data that have no name must
+        be given again.
         """
         folder = Path(folder)
         config = read_config(folder)
@@ -113,7 +115,12 @@ class Run:
         saved = checkpoint.load(folder / checkpoint.NAME) if (folder / checkpoint.NAME).exists() else None
         before = settings_of(saved.numbers["settings"]) if saved else configured
         settings = dataclasses.replace(before, device=configured.device if device is None else device)
-        setup.check_device(settings.device)
+        if settings.device == "cpu" and settings.precision != "float32":
+            raise RunError(
+                f"{folder} is a run in {settings.precision}, and the CPU computes in float32: go on with --device cuda, or "
+                "start anew with --out"
+            )
+        setup.check_device(settings.device, settings.precision)
 
         name, model_class = _named(model if model is not None else settings.model)
         data_name = data if data is None or isinstance(data, str) else data[0].name
@@ -246,7 +253,8 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def settings_of(values: Mapping[str, Any]) -> Settings:
     """The settings among the values of a config.json or a checkpoint."""
-    return Settings(**{field.name: values[field.name] for field in dataclasses.fields(Settings)})
+    known = {**values, "precision": precision_of(values)}
+    return Settings(**{field.name: known[field.name] for field in dataclasses.fields(Settings)})
 
 
 class Trained(NamedTuple):
@@ -261,7 +269,8 @@ class Trained(NamedTuple):
 def load_model(path: str | Path, model: type[Model] | None = None, *, device: str = "cpu") -> Trained:
     """The trained model of a run folder, or of a checkpoint alone, on `device`, wherever it was trained.
 
-    `model` is the class, where it is not one of minigen's.
+    `model` is the class, where it is not one of minigen's. The settings' precision is the one it was trained in: what is done
+    with the model now runs in what `kernels.precision` says, float32 by default.
     """
     setup.check_device(device)
     path = Path(path)

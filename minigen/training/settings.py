@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..kernels import PRECISIONS
 from ..models.model import Recipe
 from .errors import RunError
 
@@ -32,6 +33,7 @@ class Settings:
     data_options: Mapping[str, Any]  # arguments of the data set
     log_every: int  # steps between two lines of the log
     evaluate_every: int  # steps between two held-out evaluations
+    precision: str = "float32"  # of products on a GPU (kernels/rounding.py)
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("batch", 1), ("log_every", 1), ("evaluate_every", 1)):
@@ -43,6 +45,7 @@ class Settings:
             raise RunError(f"seed is {self.seed}: it must lie in 0 .. 2^64 - 1")
         if self.device not in DEVICES:
             raise RunError(f"unknown device {self.device!r}: choose {' or '.join(DEVICES)}")
+        check_precision(self.precision)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; `Settings(**settings.as_json())` is equal to `settings`."""
@@ -54,8 +57,8 @@ def from_recipe(name: str, recipe: Recipe, given: Mapping[str, Any], *, steps_of
     chosen = {key: value for key, value in given.items() if value is not None}
     data = chosen.get("data", recipe.data[0])
     special = recipe.by_data.get(data, {})
-    usual = {"steps": recipe.steps, "batch": recipe.batch, "rate": recipe.rate, "seed": 0, "device": "cpu", **special}
-    chosen = {**usual, **chosen}
+    usual = {"steps": recipe.steps, "batch": recipe.batch, "rate": recipe.rate, "seed": 0}
+    chosen = {**usual, "device": "cpu", "precision": "float32", **special, **chosen}
     steps = chosen["steps"] if steps_of_epochs is None else steps_of_epochs
     return Settings(
         model=name,
@@ -69,7 +72,14 @@ def from_recipe(name: str, recipe: Recipe, given: Mapping[str, Any], *, steps_of
         data_options=chosen.get("data_options", {}),
         log_every=max(1, steps // LINES),
         evaluate_every=max(1, steps // EVALUATIONS),
+        precision=chosen["precision"],
     )
+
+
+def check_precision(name: str) -> None:
+    """RunError with the names there are, where this precision is none."""
+    if name not in PRECISIONS:
+        raise RunError(f"unknown precision {name!r}: choose {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}")
 
 
 def differences(saved: Settings, asked: Mapping[str, Any]) -> list[str]:
@@ -91,6 +101,17 @@ def shown(value: Any) -> str:
         return str(value)
     short = value if len(value) <= 24 else f"{value[:20]} ..."
     return short if short.isprintable() and short == value else repr(short)
+
+
+def precision_of(values: Mapping[str, Any]) -> str:
+    """The precision among the settings that a file holds; an older one names none, and was made in float32."""
+    name: str = values.get("precision", "float32")
+    return name
+
+
+def in_precision(name: str) -> str:
+    """ " in tf32", for a line that states what was computed in it; nothing of float32, which goes without saying."""
+    return "" if name == "float32" else f" in {name}"
 
 
 # ---- --set KEY=VALUE

@@ -18,10 +18,11 @@ from ..backend import Shape, cupy
 from ..data import Dataset, Sequences, check_images
 from ..data import load as load_data
 from ..data.sequences import TRAITS
+from ..kernels import chosen_rungs
 from ..models.model import Model, told
 from ..random import Key
 from .errors import RunError
-from .settings import DEVICES, Settings, check_option, shown
+from .settings import DEVICES, Settings, check_option, check_precision, shown
 
 
 class Splits(NamedTuple):
@@ -42,10 +43,22 @@ class Splits(NamedTuple):
         return sha.hexdigest()
 
 
-def check_device(device: str) -> None:
-    """RunError where this device is unknown, or cannot be had here: before data are read or anything is written."""
+def check_device(device: str, precision: str = "float32") -> None:
+    """RunError where this device is unknown, cannot be had here, or does not compute in this precision.
+
+    It is asked before data are read or anything is written.
+    """
     if device not in DEVICES:
         raise RunError(f"unknown device {device!r}: choose {' or '.join(DEVICES)}")
+    check_precision(precision)
+    if precision != "float32" and device == "cpu":
+        raise RunError(
+            f"{precision} is a precision of GPUs, and the CPU computes in float32: add --device cuda, or leave --precision out"
+        )
+    if precision != "float32" and chosen_rungs() == "definition":
+        raise RunError(
+            f"the kernels' definitions (MINIGEN_KERNELS) compute in float32, not in {precision}: choose another mode"
+        )
     if device == "cuda":
         try:
             cupy()

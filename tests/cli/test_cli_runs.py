@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from minigen.check.device_array import standing_for_cupy
 from minigen.data import Dataset
+from minigen.kernels.cuda import on_cpu
 from minigen.random import Key
 from minigen.training import setup
 from minigen.training.catalogue import samples
@@ -80,6 +82,11 @@ def test_a_signal_from_outside_saves_and_stops(minigen, tmp_path, number, exit_c
         (["train", "vae", "--set", "latent=2"], "vae has no option 'latent'. Did you mean 'latents'?"),
         (["train", "vae", "--set", "data.shape=2"], "glyphs: unknown option 'shape'"),
         (["train", "vae", "--device", "tpu"], "unknown device 'tpu': choose cpu or cuda"),
+        (["train", "vae", "--precision", "fp16"], "unknown precision 'fp16': choose float32, tf32 or bf16"),
+        (["train", "vae", "--precision", "tf32"], "the CPU computes in float32: add --device cuda, or leave --precision out"),
+        (["sample", "nowhere", "--precision", "bf16"], "bf16 is a precision of GPUs, and the CPU computes in float32"),
+        (["eval", "nowhere", "--precision", "tf32"], "tf32 is a precision of GPUs, and the CPU computes in float32"),
+        (["reproduce", "vae", "--precision", "tf32"], "tf32 is a precision of GPUs, and the CPU computes in float32"),
         (["train", "vae", "--rate", "0"], "the learning rate must be a positive number"),
         (["train", "vae", "--data", "folder:/nowhere/at/all"], "there is no folder /nowhere/at/all"),
         (["train", "vae", "--data-dir", "/nowhere/at/all", "--data", "mnist"], "there is no folder /nowhere/at/all"),
@@ -153,6 +160,41 @@ def test_resume_refuses_other_settings(minigen, trained):
     assert "rate: 0.002 in the run, 0.5 asked for; latents: 3 in the run, 4 asked for" in err
 
 
+# ---- a precision, on the array that stands for a GPU's
+
+
+@pytest.mark.skipif(on_cpu.compiler() is None, reason="CUDA kernels run on the CPU through g++: install it")
+def test_a_precision_is_said_in_every_line_of_figures(minigen, tmp_path):
+    folder, on = tmp_path / "run", ("--device", "cuda", "--precision", "tf32")
+    with standing_for_cupy():
+        code, out, err = minigen("train", "vae", "--out", folder, *on, *SMALL)
+        assert code == 0, err
+        assert "products in tf32, each step captured as one graph" in out
+        assert "Finished 3 steps in tf32." in out
+        assert "means and their standard errors in tf32:" in out
+        assert json.loads((folder / "config.json").read_text())["precision"] == "tf32"
+
+        code, out, _ = minigen("train", "vae", "--out", folder, "--resume", "--steps", "4")  # it need not be said again
+        assert code == 0
+        assert "Finished 4 steps in tf32." in out
+        code, _, err = minigen("train", "vae", "--out", folder, "--resume", "--device", "cpu")
+        assert code == 1
+        said = "is a run in tf32, and the CPU computes in float32: go on with --device cuda, or start anew with --out"
+        assert err == f"minigen: {folder} {said}\n"
+
+        for words, figures in ((on, "tf32"), ((), "float32")):
+            found = json.loads(minigen("eval", folder, *words, "--json")[1])
+            assert (found["trained_in"], found["precision"]) == ("tf32", figures)
+        _, out, _ = minigen("eval", folder, *on)
+        assert out.startswith("vae after 4 steps in tf32\n")
+        assert "standard errors in tf32:" in out
+        _, out, _ = minigen("eval", folder)
+        assert out.startswith("vae after 4 steps in tf32\n")
+        assert "standard errors:" in out
+        assert "2 samples in tf32 of vae after 4 steps in tf32: " in minigen("sample", folder, "-n", "2", *on)[1]
+        assert "2 samples of vae after 4 steps in tf32: " in minigen("sample", folder, "-n", "2")[1]
+
+
 # ---- sample, eval
 
 
@@ -217,7 +259,7 @@ def test_eval(minigen, trained):
     assert "vae after 3 steps" in out
     assert "60 rows of the test split of glyphs" in out
     found = json.loads(minigen("eval", trained, "--json")[1])
-    assert set(found) == {"model", "data", "step", "rows", "unit", "figures"}
+    assert set(found) == {"model", "data", "step", "trained_in", "rows", "unit", "precision", "figures"}
     assert (found["model"], found["step"], found["rows"], found["unit"]) == ("vae", 3, 60, "nats per image")
     last = json.loads((trained / "log.jsonl").read_text().splitlines()[-1])
     assert {name: figure["value"] for name, figure in found["figures"].items()} == last["figures"]

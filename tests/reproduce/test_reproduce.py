@@ -6,12 +6,15 @@ import dataclasses
 import json
 import math
 import shutil
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from minigen import models
+from minigen.check.device_array import standing_for_cupy
+from minigen.kernels.cuda import on_cpu
 from minigen.metrics import importance as importance_module
 from minigen.metrics.figure import Figure
 from minigen.reproduce import RECIPES, curves, measures, results, running
@@ -167,6 +170,44 @@ def test_the_curve_is_what_the_run_logged_and_is_drawn(small):
     assert named not in results.page({"vae": made(2.5)}, place.pictures)
 
 
+@pytest.mark.skipif(on_cpu.compiler() is None, reason="CUDA kernels run on the CPU through g++: install it")
+def test_a_figure_of_a_model_trained_in_tf32_says_so(small, monkeypatch):
+    """It is a figure of another run than that of a model trained in float32, and judged by the same ruler."""
+    asked = []
+    judge = SimpleNamespace(published=lambda: {"name": "a ruler"})
+    monkeypatch.setattr(running, "ruler", lambda *_, **given: asked.append(given) or judge)
+    recipe = SMALL["held_out"]
+    measure = lambda of: of.ruler() and recipe.measure(of)
+    monkeypatch.setitem(SMALL, "held_out", dataclasses.replace(recipe, measure=measure))
+    with standing_for_cupy():
+        plain, _, place = small("held_out", device="cuda")
+        found, lines, _ = small("held_out", device="cuda", precision="tf32")
+        again, _, _ = small("held_out", device="cuda", precision="tf32")
+    assert again == found
+    assert {path.name for path in place.runs.iterdir()} == {"held_out-quick-seed0", "held_out-quick-tf32-seed0"}
+    assert asked[0] == asked[1]
+    assert asked[0]["out"] == place.runs / "classifier-quick-seed0"
+    assert found["curve"]["values"] != plain["curve"]["values"]
+    stated = "; trained in tf32, judged in float32"
+    assert found["figures"][0]["protocol"] == plain["figures"][0]["protocol"] + stated
+    assert stated in lines
+    assert plain["command"] == "minigen reproduce held_out --budget quick --device cuda"
+    assert found["command"] == "minigen reproduce held_out --budget quick --device cuda --precision tf32"
+    assert "quick: 3 updates in tf32, 1 seed" in results.row("held_out", found)
+    assert stated in results.details(found)[0]
+    assert "quick: 3 updates, 1 seed" in results.row("held_out", plain)
+    older = plain | {"settings": {k: v for k, v in plain["settings"].items() if k != "precision"}}
+    assert results.row("held_out", older) == results.row("held_out", plain)
+
+
+def test_the_curve_of_a_run_in_tf32_says_so(small, monkeypatch):
+    found, _, place = small("held_out")
+    titles = []
+    monkeypatch.setattr("matplotlib.axes.Axes.set_title", lambda _, title, **__: titles.append(title))
+    curves.draw({"vae": found, "ae": found | {"settings": {"precision": "tf32"}}}, place.pictures)
+    assert titles == ["vae", "ae in tf32"]
+
+
 def test_bad_input_is_refused(small):
     with pytest.raises(RunError, match="there is no reproduction 'vea': there are"):
         small("vea")
@@ -203,6 +244,7 @@ def made(value, interval=None, published=(2.0, "P", "lower"), **changes):
     base = {
         "name": "vae", "data": "glyphs", "figures": [figure.as_json()], "note": "", "seeds": [0], "by_seed": [value],
         "updates": 10, "steps_asked": 10, "train_seconds": [60.0], "budget": "quick", "command": "minigen reproduce vae",
+        "settings": {},
         "published": dict(zip(("value", "source", "better"), published, strict=True)), "gap": value - published[0],
     }  # fmt: skip
     return {**base, **changes}

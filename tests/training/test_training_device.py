@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minigen import models
-from minigen.check.device_array import DEVICE, DeviceArray, standing_for_cupy
+from minigen.check.device_array import DEVICE, DeviceArray, standing_for_cupy, to_host
 from minigen.check.proof import check_model
 from minigen.kernels.cuda import on_cpu
 from minigen.random import Key
@@ -96,9 +96,9 @@ def test_a_proof_on_the_device(name):
     assert all(math.isfinite(row.rel_error) for row in rows)
 
 
-def small(name):
+def small(name, **given):
     cls = models.find(name)
-    options = {"hidden": 8} if "hidden" in cls.recipe.options else {}
+    options = {key: value for key, value in {"hidden": 8, **given}.items() if key in cls.recipe.options}
     wanted = setup.Settings(name, "", 2, 4, 1e-3, 0, "cpu", {**cls.recipe.options, **options}, {}, 1, 1)
     data = "ring8" if "ring8" in cls.recipe.data else "glyphs"
     splits = setup.load_splits(data, None, {"rows": 20})
@@ -118,3 +118,16 @@ def test_figures_of_a_model_on_the_device(name):
         assert twin.pictures(batch_of(splits.test, np.arange(4), DEVICE), Key(1))
     assert found[0].keys() == found[1].keys()
     np.testing.assert_allclose(list(found[1].values()), list(found[0].values()), rtol=2e-4)
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "vae", "vae_gan", "conv_realnvp"])
+def test_pictures_of_a_model_on_the_device(pictures, name):
+    """A line between two codes and a map of the latents begin as numbers of the host; the pictures are the CPU's."""
+    model, splits = small(name, latents=2, width=2)
+    rows = np.arange(16)
+    here = model.pictures(batch_of(splits.test, rows, "cpu"), Key(1))
+    there = model.to(DEVICE).pictures(batch_of(splits.test, rows, DEVICE), Key(1))
+    assert here.keys() == there.keys() > {"interpolation"}
+    assert ("latent_map" in here) == (name == "vae")
+    for picture, values in here.items():
+        np.testing.assert_allclose(to_host(there[picture]), values, atol=1e-4, err_msg=picture)

@@ -75,6 +75,7 @@ def test_the_recipe_has_what_is_not_given():
     assert (settings.data, settings.steps, settings.batch, settings.rate, settings.seed) == ("glyphs", 1000, 8, 1e-3, 0)
     assert settings.options == {**RECIPE.options, "beta": 3.0}
     assert (settings.log_every, settings.evaluate_every) == (5, 50)
+    assert (settings.device, settings.precision) == ("cpu", "float32")
 
 
 def test_a_recipe_may_differ_on_a_data_set():
@@ -93,6 +94,7 @@ def test_a_recipe_may_differ_on_a_data_set():
         ("rate", float("nan"), "rate is nan"),
         ("seed", -1, "seed is -1"),
         ("device", "gpu", "unknown device 'gpu': choose cpu or cuda"),
+        ("precision", "half", "unknown precision 'half': choose float32, tf32 or bf16"),
     ],
 )
 def test_impossible_settings(field, value, message):
@@ -101,7 +103,8 @@ def test_impossible_settings(field, value, message):
 
 
 def test_settings_survive_json():
-    settings = from_recipe("model", RECIPE, {"options": {"widths": [4, 8]}, "rate": 0.1 + 0.2})
+    settings = from_recipe("model", RECIPE, {"options": {"widths": [4, 8]}, "rate": 0.1 + 0.2, "precision": "tf32"})
+    assert settings.precision == "tf32"
     again = Settings(**json.loads(json.dumps(settings.as_json())))
     assert again == settings
     assert differences(settings, again.as_json()) == []
