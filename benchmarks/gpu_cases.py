@@ -1,204 +1,110 @@
-"""Kernels against PyTorch's: what `benchmarks.gpu` measures, and the rows it prints."""
+"""The kernels that `benchmarks.gpu` measures: the cases of `benchmarks.kernels`, and lesson 10's ladder.
+
+One list of operations serves both devices: what is timed on a CPU is timed on a GPU, against the same calls of PyTorch, whose
+results pass the same gate; a GPU has larger sizes beside those. Products run in three precisions, convolutions in two.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from typing import Any
 
-import numpy as np
+import torch
 
-from benchmarks.networks import NETWORKS, Images
-from minigen.kernels import activation, adam, conv2d, matmul, normalise, softmax
-from minigen.kernels.attention import cuda as attention
-from minigen.kernels.cuda import tiling
+from benchmarks import kernels
+from benchmarks.gpu_device import Row
+from benchmarks.kernel_cases import PRODUCTS, Case, Peer, normal, tensor
+from minigen.kernels import PRECISIONS, rungs
 from minigen.kernels.matmul import cuda as ladder
-from minigen.random import Key
+from minigen.kernels.tally import MULTIPLICATIONS
 
-BOUNDS = {"float32": 3e-6, "tf32": 1e-3, "bf16": 6e-3}  # of the error's norm, for sums of up to 8192 products
-SIZES = ((256, 256, 256), (1024, 1024, 1024), (4096, 4096, 4096), (1000, 333, 777), (4095, 1023, 2049))
-IMAGES: Images = (
-    *NETWORKS,
-    ((5, 13, 11, 17), 3, 23, 1, 1),  # ragged
-    ((64, 28, 28, 64), 3, 64, 1, 1),
-    ((64, 14, 14, 128), 4, 256, 2, 1),
-    ((128, 16, 16, 128), 3, 128, 1, 1),
-)
+ROUNDED = {"matmul": PRECISIONS, "conv2d": ("float32", "tf32"), "masked_conv2d": ("float32", "tf32")}
+SIDE = max(m for _, m, k, n, *_ in PRODUCTS if m == k == n)  # of the largest square product, which the targets are about
 
 
 @dataclass
-class Case:
-    """One kernel at one size, on both sides."""
+class Kernel:
+    """One function at one size, on both sides."""
 
     operation: str
     shape: str
-    precision: str
-    arrays: tuple[Any, ...]
+    kind: str  # of shape, as in `kernel_cases.py`
+    make: Callable[[], tuple[tuple[Any, ...], dict[str, Any]]]  # the arguments, on the host
     ours: Callable[..., Any]
-    exact: Callable[..., Any]  # of float64 arrays on the CPU
-    peer: Callable[[Any, tuple[Any, ...]], Callable[[], Any]]  # of torch and arrays: the call to time
-
-
-@dataclass
-class Row:
-    """One line of the table; None where it was not measured, and `note` says why."""
-
-    operation: str
-    shape: str
-    precision: str
-    error: float | None = None
-    ours_ms: float | None = None
-    peer_ms: float | None = None
-    note: str = ""
+    exact: Callable[..., Any]  # of the arguments in float64, on the host
+    peers: Callable[[tuple[Any, ...], str], dict[str, Peer]]  # of the arguments, and a precision
+    precisions: tuple[str, ...] = ("float32",)
+    changes: tuple[int, ...] = ()  # positions of the arguments that it changes in place
+    same_bits: bool = False  # as on the CPU
 
     @property
-    def of_peer(self) -> float | None:
-        """Our speed as a share of the peer's."""
-        return self.peer_ms / self.ours_ms if self.ours_ms and self.peer_ms else None
+    def rows(self) -> list[Row]:
+        """What it fills."""
+        return [Row(self.operation, self.shape, precision) for precision in self.precisions]
+
+    @property
+    def moves(self) -> bool:
+        """Whether it is as fast as memory: everything that multiplies no matrices."""
+        return self.operation.partition(",")[0] not in (*MULTIPLICATIONS, "matmul")
 
 
-@dataclass
-class Device:
-    """Where our arrays go, and how to wait for it."""
-
-    to: Callable[[Any], Any]
-    wait: Callable[[], object]
-    torch: Any = None
-    name: str = "cuda"
+def kernel_cases() -> Iterator[Kernel]:
+    """All operations at all sizes."""
+    for make in kernels.MAKERS:
+        yield from map(of_table, make())
 
 
-def matrix_cases(sizes: tuple[tuple[int, int, int], ...] = SIZES) -> Iterator[Case]:
-    """Products in the three precisions."""
-    for m, n, k in sizes:
-        a, b = Key(m).normal((m, k)), Key(n).normal((k, n))
-        for precision in tiling.PRECISIONS:
-            kind = "bfloat16" if precision == "bf16" else "float32"
-
-            def peer(torch: Any, arrays: tuple[Any, ...], kind: str = kind) -> Callable[[], Any]:
-                there = [torch.as_tensor(x, device="cuda").to(getattr(torch, kind)) for x in arrays]
-                return lambda: torch.mm(*there)
-
-            yield Case("matmul", f"{m} x {n} x {k}", precision, (a, b), matmul.matmul, np.matmul, peer)
+def drawn(shapes: dict[str, tuple[int, ...]]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments of these shapes, and no options."""
+    return tuple(normal(name, *shape) for name, shape in shapes.items()), {}
 
 
-def rung_cases(side: int = 4096) -> Iterator[Case]:
+def of_table(case: Case) -> Kernel:
+    """A case of the CPU's table."""
+    call = getattr(import_module(f"minigen.kernels.{case.operation}"), case.function)
+
+    def exact(*arguments: Any, **options: Any) -> Any:
+        with rungs("definition"):
+            return call(*arguments, **options)
+
+    def peers(given: tuple[Any, ...], precision: str) -> dict[str, Peer]:
+        return case.peers(given) if precision != "bf16" else in_bf16(given, *map(bool, case.blas[3:]))
+
+    return Kernel(
+        case.name,
+        case.shape,
+        case.kind,
+        case.make,
+        call,
+        exact,
+        peers,
+        ROUNDED.get(case.operation, ("float32",)),
+        case.changes,
+        case.same_bits,
+    )
+
+
+def in_bf16(given: tuple[Any, ...], transpose_a: bool, transpose_b: bool) -> dict[str, Peer]:
+    """The product of factors that lie in bfloat16, as c does; ours read float32."""
+    a, b = (tensor(x).to(torch.bfloat16) for x in given)
+    a, b = a.T if transpose_a else a, b.T if transpose_b else b
+    return {"mm": Peer(lambda: torch.mm(a, b), lambda c: c.float().numpy())}
+
+
+def ladder_cases(side: int = SIDE) -> Iterator[Kernel]:
     """The ladder of lesson 10: every rung that teaches, against the library's product in float32."""
-    a, b = Key(11).normal((side, side)), Key(12).normal((side, side))
+    found: list[Any] = []
 
-    def peer(torch: Any, arrays: tuple[Any, ...]) -> Callable[[], Any]:
-        there = [torch.as_tensor(x, device="cuda") for x in arrays]
-        return lambda: torch.mm(*there)
+    def exact(a: Any, b: Any) -> Any:
+        if not found:
+            found.append(a @ b)
+        return found[0]
 
-    exact: list[Any] = []
-
-    def once(a: Any, b: Any) -> Any:
-        if not exact:
-            exact.append(a @ b)
-        return exact[0]
-
+    draw = partial(drawn, {"a": (side, side), "b": (side, side)})
+    peers = lambda given, _: {"mm": Peer(partial(torch.mm, *map(tensor, given)), lambda c: c.numpy())}
     for rung in ladder.TEACHING:
-        teach = lambda a, b, rung=rung: ladder.teach(rung, a, b)
-        yield Case(f"matmul, {rung}", f"{side} x {side} x {side}", "float32", (a, b), teach, once, peer)
-
-
-def image_cases(images: Images = IMAGES) -> Iterator[Case]:
-    """Convolutions, forward and both gradients, against float32 and tf32."""
-    for shape, size, outputs, stride, padding in images:
-        x, w = Key(1).normal(shape), Key(2).normal((size, size, shape[3], outputs))
-        out = (shape[1] + 2 * padding - size) // stride + 1
-        dy = Key(3).normal((shape[0], out, (shape[2] + 2 * padding - size) // stride + 1, outputs))
-        where = {"stride": stride, "padding": padding}
-        calls: dict[str, tuple[tuple[Any, ...], Callable[..., Any]]] = {
-            "forward": ((x, w), lambda x, w, o=where: conv2d.forward(x, w, **o)),
-            "input gradient": ((dy, w), lambda dy, w, s=shape, o=where: conv2d.input_gradient(dy, w, s, **o)),
-            "weight gradient": ((x, dy), lambda x, dy, k=size, o=where: conv2d.weight_gradient(x, dy, (k, k), **o)),
-        }
-        for (name, (arrays, call)), precision in ((c, p) for c in calls.items() for p in ("float32", "tf32")):
-
-            def peer(torch: Any, arrays: Any, of: Any = (name, shape, size, where)) -> Callable[[], Any]:
-                return _torch_conv(torch, arrays, *of)
-
-            yield Case(f"conv2d {name}", image_title(shape, size, outputs, stride), precision, arrays, call, call, peer)
-
-
-def image_title(shape: tuple[int, ...], size: int, outputs: int, stride: int) -> str:
-    """A convolution's sizes, as its row has them."""
-    return f"{' x '.join(map(str, shape))}, {outputs} by {size} x {size}, stride {stride}"
-
-
-def _torch_conv(torch: Any, arrays: Any, name: str, shape: Any, size: int, where: Any) -> Callable[[], Any]:
-    channels_last = torch.channels_last
-    first, second = (torch.as_tensor(x, device="cuda") for x in arrays)
-    first = first.permute(0, 3, 1, 2).contiguous(memory_format=channels_last)
-    order = (0, 3, 1, 2) if name == "weight gradient" else (3, 2, 0, 1)
-    second = second.permute(*order).contiguous(memory_format=channels_last)
-    grad = torch.nn.grad
-    if name == "forward":
-        return lambda: torch.nn.functional.conv2d(first, second, **where)
-    if name == "input gradient":
-        return lambda: grad.conv2d_input((shape[0], shape[3], *shape[1:3]), second, first, **where)
-    return lambda: grad.conv2d_weight(first, (second.shape[1], shape[3], size, size), second, **where)
-
-
-def memory_cases(numbers: int = 1 << 24, rows: int = 1 << 12) -> Iterator[Case]:
-    """What is bound by memory: activations, softmax, normalisation, Adam; and attention, which is where it is not fused."""
-    flat, table = Key(5).normal(numbers), Key(6).normal((rows, numbers // rows))
-    title, shape = str(numbers), f"{rows} x {numbers // rows}"
-
-    def of(call: Callable[..., Any]) -> Callable[[Any, tuple[Any, ...]], Callable[[], Any]]:
-        def peer(torch: Any, arrays: tuple[Any, ...]) -> Callable[[], Any]:
-            there = [torch.as_tensor(x, device="cuda") for x in arrays]
-            return lambda: call(torch, *there)
-
-        return peer
-
-    silu = lambda x: activation.forward("silu", x)
-    yield Case("silu", title, "float32", (flat,), silu, silu, of(lambda torch, x: torch.nn.functional.silu(x)))
-    softmax_of = of(lambda torch, x: torch.softmax(x, -1))
-    yield Case("softmax", shape, "float32", (table,), softmax.forward, softmax.forward, softmax_of)
-    moments = lambda x: np.stack(normalise.moments(x[None]))
-    yield Case("moments", shape, "float32", (table,), moments, moments, of(lambda torch, x: torch.var_mean(x, 0)))
-
-    def stepped(theta: Any, grad: Any, m: Any, v: Any) -> Any:
-        adam.step(theta, grad, m, v, rate=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, t=1)
-        return theta
-
-    zeros = np.zeros(numbers, np.float32)
-    yield Case("adam", title, "float32", (flat, flat[::-1].copy(), zeros, zeros.copy()), stepped, stepped, _torch_adam)
-    q, k, v = (Key(name).normal((max(1, rows // 64), min(256, rows), 64)) for name in (7, 8, 9))
-    attended = lambda q, k, v: attention.forward(q, k, v)[0]
-    fused = of(lambda torch, q, k, v: torch.nn.functional.scaled_dot_product_attention(q, k, v))
-    yield Case("attention", " x ".join(map(str, q.shape)), "float32", (q, k, v), attended, _attention, fused)
-
-
-def _attention(q: Any, k: Any, v: Any) -> Any:
-    """softmax(q k' / sqrt(d)) v, plainly."""
-    scores = q @ np.swapaxes(k, 1, 2) / np.sqrt(q.shape[-1])
-    weights = np.exp(scores - scores.max(-1, keepdims=True))
-    return weights / weights.sum(-1, keepdims=True) @ v
-
-
-def _torch_adam(torch: Any, arrays: tuple[Any, ...]) -> Callable[[], Any]:
-    """PyTorch's fused Adam of one flat parameter."""
-    theta = torch.nn.Parameter(torch.as_tensor(arrays[0], device="cuda"))
-    theta.grad = torch.as_tensor(arrays[1], device="cuda")
-    optimizer = torch.optim.Adam([theta], 1e-3, fused=True)
-    return lambda: optimizer.step()
-
-
-def timed(
-    device: Device, ours: Callable[[], Any], peer: Callable[[], Any] | None, runs: int = 7, each: int = 5
-) -> tuple[float, float | None]:
-    """Milliseconds of a call, ours and the peer's in turn, warm: the medians."""
-    times: tuple[list[float], list[float]] = [], []
-    for run in range(runs + 2):
-        for kept, call in ((times[0], ours), *(((times[1], peer),) if peer else ())):
-            device.wait()
-            start = time.perf_counter()
-            for _ in range(each):
-                call()
-            device.wait()
-            if run >= 2:
-                kept.append((time.perf_counter() - start) / each * 1e3)
-    return float(np.median(times[0])), float(np.median(times[1])) if peer else None
+        shape = f"{side}x{side} * {side}x{side}"
+        yield Kernel(f"matmul, {rung}", shape, "GPU", draw, partial(ladder.teach, rung), exact, peers)

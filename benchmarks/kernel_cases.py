@@ -1,9 +1,11 @@
-"""What `benchmarks.kernels` times: an operation at a shape, and PyTorch's kernel for it; here the matrix products.
+"""What `benchmarks.kernels` and `benchmarks.gpu` time: an operation at a shape, and PyTorch's kernel; here the matrix products.
 
 Every case has the arguments of one function of one ladder in float32, and one or more calls of PyTorch that compute the same;
 the best of them is the opponent (its memory formats, for images). What a peer returns is brought into our layout by `result`,
 so that it has to pass the same gate. Kinds of shapes: `reference` (those of the reference configurations), `ragged` (no
-multiple of any tile), `batch 1`, `large`.
+multiple of any tile), `batch 1`, `large`, and `GPU` (large for a GPU, and timed on one only).
+
+PyTorch's tensors lie on its default device. So peers are made on a GPU where they are made `with torch.device("cuda")`.
 """
 
 from __future__ import annotations
@@ -26,7 +28,15 @@ class Peer:
     """One call of PyTorch."""
 
     call: Call
-    result: Callable[[Any], Any] | None = None  # its value in our layout; None where it draws other numbers
+    result: Callable[[Any], Any] | None = None  # of its value on the host: in our layout; None where it draws other numbers
+
+    def value(self) -> list[Any] | None:
+        """What a call makes, in our layout: arrays, and None for what it does not make."""
+        made = on_host(self.call())
+        if self.result is None:
+            return None
+        value = self.result(made)
+        return value if isinstance(value, list) else [np.ascontiguousarray(value)]
 
 
 @dataclass
@@ -40,6 +50,7 @@ class Case:
     make: Callable[[], tuple[tuple[Any, ...], dict[str, Any]]]  # the arguments, drawn anew
     peers: Callable[[tuple[Any, ...]], dict[str, Peer]]  # of those arguments
     changes: tuple[int, ...] = ()  # positions of the arguments that the function changes in place
+    same_bits: bool = False  # as on every other rung and device
     blas: tuple[int, ...] = field(default=())  # (M, K, N, transpose_a, transpose_b): what NumPy is to multiply
 
     @property
@@ -54,8 +65,15 @@ def normal(name: str, *shape: int) -> Array:
 
 
 def tensor(x: Array) -> Any:
-    """The same memory as PyTorch's."""
-    return torch.from_numpy(x)
+    """PyTorch's: the same memory on the CPU, a copy on a GPU."""
+    return torch.as_tensor(x)
+
+
+def on_host(made: Any) -> Any:
+    """The tensors that a call made."""
+    if isinstance(made, torch.Tensor):
+        return made.cpu()
+    return type(made)(map(on_host, made)) if isinstance(made, tuple | list) else made
 
 
 # ---- matrix products
@@ -85,6 +103,12 @@ PRODUCTS = (
     ("batch 1", 784, 1, 400, 1, 0),
     ("large", 1024, 1024, 1024, 0, 0),
     ("large", 2048, 1536, 1024, 0, 1),
+    ("GPU", 256, 256, 256, 0, 0),
+    ("GPU", 4096, 4096, 4096, 0, 0),
+    ("GPU", 4096, 4096, 4096, 0, 1),
+    ("GPU", 4096, 4096, 4096, 1, 0),
+    ("GPU", 1000, 777, 333, 0, 0),
+    ("GPU", 4095, 2049, 1023, 0, 0),
 )
 
 

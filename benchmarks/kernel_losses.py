@@ -15,7 +15,13 @@ from minigen.random import Key
 
 def gaussian() -> Iterator[Case]:
     """The losses of a Gaussian with both gradients; PyTorch's in as few calls as they take by hand."""
-    for kind, *shape in (("reference", 128, 20), ("reference", 128, 784), ("large", 512, 3072), ("ragged", 127, 131)):
+    for kind, *shape in (
+        ("reference", 128, 20),
+        ("reference", 128, 784),
+        ("large", 512, 3072),
+        ("ragged", 127, 131),
+        ("GPU", 1 << 14, 1 << 10),
+    ):
 
         def loss(shape: Any = shape) -> Any:
             return tuple(normal(name, *shape) for name in ("mean", "logvar", "x")), {}
@@ -53,7 +59,13 @@ def gaussian() -> Iterator[Case]:
 
 def reparameterize() -> Iterator[Case]:
     """Samples of a Gaussian and the way back, of vae and of the importance-weighted network; PyTorch's calls by hand."""
-    for kind, *shape in (("reference", 128, 1, 20), ("reference", 100, 50, 50), ("large", 20, 5000, 50), ("ragged", 31, 7, 33)):
+    for kind, *shape in (
+        ("reference", 128, 1, 20),
+        ("reference", 100, 50, 50),
+        ("large", 20, 5000, 50),
+        ("ragged", 31, 7, 33),
+        ("GPU", 1 << 12, 64, 64),
+    ):
 
         def sample(shape: Any = shape) -> Any:
             N, _, L = shape
@@ -90,7 +102,7 @@ def reparameterize() -> Iterator[Case]:
 
 def affine() -> Iterator[Case]:
     """The affine coupling there and back; PyTorch's calls by hand."""
-    for kind, *shape in (("reference", 128, 392), ("large", 512, 3072), ("ragged", 37, 7, 33)):
+    for kind, *shape in (("reference", 128, 392), ("large", 512, 3072), ("ragged", 37, 7, 33), ("GPU", 1 << 13, 1 << 11)):
 
         def forward(shape: Any = shape) -> Any:
             return (normal("b", *shape), normal("h", *shape[:-1], 2 * shape[-1]), 1.0), {}
@@ -128,7 +140,13 @@ def affine() -> Iterator[Case]:
 
 def units() -> Iterator[Case]:
     """The units of rbm, hidden ones summed out; PyTorch's calls by hand."""
-    for kind, *shape in (("reference", 128, 500), ("reference", 128, 784), ("large", 4096, 500), ("ragged", 127, 131)):
+    for kind, *shape in (
+        ("reference", 128, 500),
+        ("reference", 128, 784),
+        ("large", 4096, 500),
+        ("ragged", 127, 131),
+        ("GPU", 1 << 14, 1 << 10),
+    ):
 
         def given(shape: Any = shape) -> Any:
             return (normal("a", *shape), normal("bias", shape[1])), {}
@@ -153,7 +171,7 @@ def units() -> Iterator[Case]:
 
 def bernoulli() -> Iterator[Case]:
     """The reconstruction term of vae and of pixelcnn, with its gradient."""
-    for kind, n in (("reference", 128), ("reference", 32), ("batch 1", 1), ("ragged", 37)):
+    for kind, n in (("reference", 128), ("reference", 32), ("batch 1", 1), ("ragged", 37), ("GPU", 1 << 14)):
 
         def make(n: int = n) -> Any:
             return (normal("logits", n, 784), Key(5).at("x").uniform((n, 784))), {}
@@ -161,9 +179,106 @@ def bernoulli() -> Iterator[Case]:
         def peers(given: Any) -> dict[str, Peer]:
             logits, x = map(tensor, given)
             both = lambda: (
-                F.binary_cross_entropy_with_logits(logits, x, reduction="sum"),
-                torch.sigmoid(logits).sub_(x),
+                F.binary_cross_entropy_with_logits(logits, x, reduction="sum") / len(x),
+                torch.sigmoid(logits).sub_(x).div_(len(x)),
             )
             return {"two calls": Peer(both, lambda made: made[1].numpy())}
 
         yield Case("bernoulli", "loss", f"{n}x784", kind, make, peers)
+    for kind, *shape in (("reference", 20, 50, 784), ("ragged", 5, 7, 131), ("GPU", 1 << 8, 64, 784)):
+
+        def rows(shape: Any = shape) -> Any:
+            return (normal("logits", *shape), Key(5).at("x").uniform((shape[0], shape[2]))), {}
+
+        def gradient(rows: Any = rows, shape: Any = shape) -> Any:
+            return (*rows()[0], normal("dnll", *shape[:2])), {}
+
+        def peers_rows(given: Any) -> dict[str, Peer]:
+            z, x = map(tensor, given)
+            wide = x[:, None].expand_as(z)
+            two = lambda: F.binary_cross_entropy_with_logits(z, wide, reduction="none").sum(-1)
+            return {"two calls": Peer(two, lambda nll: nll.numpy())}
+
+        def peers_gradient(given: Any) -> dict[str, Peer]:
+            z, x, dnll = map(tensor, given)
+            several = lambda: torch.sigmoid(z).sub_(x[:, None]).mul_(dnll[:, :, None])
+            return {"several calls": Peer(several, lambda dz: dz.numpy())}
+
+        what = "x".join(map(str, shape))
+        yield Case("bernoulli", "rows", what, kind, rows, peers_rows)
+        yield Case("bernoulli", "rows_gradient", what, kind, gradient, peers_gradient)
+
+
+def categorical() -> Iterator[Case]:
+    """The labels of a classifier, the levels of grey of pixelcnn, the 256 levels of wavenet; PyTorch's calls by hand."""
+    shapes = (
+        ("reference", (128,), 10),
+        ("reference", (32, 784), 4),
+        ("reference", (8, 1024), 256),
+        ("batch 1", (1,), 10),
+        ("ragged", (127, 3), 131),
+        ("GPU", (256, 784), 64),
+    )
+    for kind, places, classes in shapes:
+
+        def make(places: Any = places, classes: int = classes) -> Any:
+            labels = Key(5).at("labels").integers(classes, int(np.prod(places))).reshape(places)
+            return (normal("logits", *places, classes), labels), {}
+
+        def peers(given: Any) -> dict[str, Peer]:
+            logits, labels = tensor(given[0]).flatten(0, -2), tensor(given[1]).flatten()
+            N, at = len(given[1]), torch.arange(given[1].size)
+
+            def several() -> Any:
+                log_p = F.log_softmax(logits, -1)
+                value, dlogits = F.nll_loss(log_p, labels, reduction="sum") / N, log_p.exp_()
+                dlogits[at, labels] -= 1
+                return value, dlogits.div_(N)
+
+            return {"several calls": Peer(several, lambda made: made[1].numpy().reshape(given[0].shape))}
+
+        yield Case("categorical", "loss", "x".join(map(str, (*places, classes))), kind, make, peers)
+
+
+def squares() -> Iterator[Case]:
+    """The squared error of autoencoder, of flow_matching on images and on points."""
+    for kind, *shape in (
+        ("reference", 128, 784),
+        ("reference", 64, 784),
+        ("reference", 256, 2),
+        ("large", 512, 3072),
+        ("ragged", 127, 131),
+        ("GPU", 1 << 14, 1024),
+    ):
+
+        def make(shape: Any = shape) -> Any:
+            return (normal("y", *shape), normal("target", *shape)), {}
+
+        def peers(given: Any) -> dict[str, Peer]:
+            y, target = map(tensor, given)
+
+            def several() -> Any:
+                error = y - target
+                return torch.linalg.vector_norm(error).square() / error.numel(), error.mul_(2 / error.numel())
+
+            return {"several calls": Peer(several, lambda made: made[1].numpy())}
+
+        yield Case("squares", "loss", "x".join(map(str, shape)), kind, make, peers)
+
+
+def games() -> Iterator[Case]:
+    """The logits of a batch of gan; PyTorch's calls by hand."""
+    slopes = {"cross_entropy": lambda l: torch.sigmoid(l).sub_(1), "hinge": lambda l: -(l < 1).float()}
+    values = {"cross_entropy": lambda l: F.softplus(-l).mean(), "hinge": lambda l: F.relu(1 - l).mean()}
+    for kind, n in (("reference", 64), ("batch 1", 1), ("ragged", 127), ("GPU", 512)):
+        for side, a in (("cross_entropy", 1.0), ("hinge", -1.0)):
+
+            def make(n: int = n, side: str = side, a: float = a) -> Any:
+                return (side, normal("logits", n, 1), a), {}
+
+            def peers(given: Any) -> dict[str, Peer]:
+                side, l = given[0], tensor(given[1])
+                both = lambda: (values[side](l), slopes[side](l).div_(l.numel()))
+                return {"several calls": Peer(both, lambda made: made[1].numpy())}
+
+            yield Case("games", "loss", f"{side} {n}", kind, make, peers)

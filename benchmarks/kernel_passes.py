@@ -15,7 +15,7 @@ from minigen.random import Key, _words
 
 def adam() -> Iterator[Case]:
     """The update of all parameters of vae and realnvp, against PyTorch's fused one."""
-    for kind, n in (("reference", 652_824), ("reference", 5_196_384), ("ragged", 12_347)):
+    for kind, n in (("reference", 652_824), ("reference", 5_196_384), ("ragged", 12_347), ("GPU", 1 << 24)):
 
         def make(n: int = n) -> Any:
             theta, grad, m = (normal(name, n) for name in ("theta", "grad", "m"))
@@ -29,14 +29,14 @@ def adam() -> Iterator[Case]:
                 theta, grad, m, v, [], step, lr=1e-3, beta1=0.9, beta2=0.999, weight_decay=0.0, eps=1e-8,
                 amsgrad=False, maximize=False,
             )  # fmt: skip
-            return {"fused": Peer(fused, lambda _: [x[0].numpy() for x in (theta, m, v)])}
+            return {"fused": Peer(fused, lambda _: [x[0].cpu().numpy() for x in (theta, m, v)])}
 
         yield Case("adam", "step", f"{n:,} parameters", kind, make, peers, changes=(0, 2, 3))
 
 
 def average() -> Iterator[Case]:
     """The running average of all parameters of ddpm and realnvp."""
-    for kind, n in (("reference", 652_824), ("reference", 5_196_384), ("ragged", 12_347)):
+    for kind, n in (("reference", 652_824), ("reference", 5_196_384), ("ragged", 12_347), ("GPU", 1 << 24)):
 
         def make(n: int = n) -> Any:
             return (normal("average", n), normal("theta", n), 0.001), {}
@@ -50,7 +50,12 @@ def average() -> Iterator[Case]:
 
 def sgd() -> Iterator[Case]:
     """The update of all parameters of rbm, and one with momentum, against PyTorch's fused one."""
-    for kind, n, momentum in (("reference", 393_284, 0.0), ("large", 5_196_384, 0.9), ("ragged", 12_347, 0.9)):
+    for kind, n, momentum in (
+        ("reference", 393_284, 0.0),
+        ("large", 5_196_384, 0.9),
+        ("ragged", 12_347, 0.9),
+        ("GPU", 1 << 24, 0.9),
+    ):
 
         def make(n: int = n, momentum: float = momentum) -> Any:
             v = normal("v", n) if momentum else None
@@ -62,15 +67,47 @@ def sgd() -> Iterator[Case]:
                 theta, grad, v, lr=1e-3, momentum=momentum, weight_decay=0.0, dampening=0.0,
                 nesterov=False, maximize=False, is_first_step=False,
             )  # fmt: skip
-            return {"fused": Peer(fused, lambda _: [x[0].numpy() for x in (theta, v) if x])}
+            return {"fused": Peer(fused, lambda _: [x[0].cpu().numpy() for x in (theta, v) if x])}
 
         what = f"{n:,} parameters{', momentum' if momentum else ''}"
         yield Case("sgd", "step", what, kind, make, peers, changes=(0, 2) if momentum else (0,))
 
 
+def clip() -> Iterator[Case]:
+    """The gradient of realnvp to a norm, the parameters of wgan to a range."""
+    for kind, n in (("reference", 393_284), ("large", 5_196_384), ("ragged", 12_347), ("GPU", 1 << 24)):
+
+        def norm(n: int = n) -> Any:
+            return (normal("grad", n),), {"limit": 1.0}
+
+        def between(n: int = n) -> Any:
+            return (normal("theta", n), 0.5), {}
+
+        def peers_norm(given: Any) -> dict[str, Peer]:
+            g = tensor(given[0].copy())
+
+            # vector_norm is 1e-4 off at five million numbers, which is not let pass
+            several = lambda: g.mul_(torch.clamp(torch.dot(g, g).rsqrt(), max=1.0))
+            return {"several calls": Peer(several, lambda made: made.numpy())}
+
+        def peers_between(given: Any) -> dict[str, Peer]:
+            theta = tensor(given[0].copy())
+            return {"clamp_": Peer(lambda: theta.clamp_(-0.5, 0.5), lambda made: made.numpy())}
+
+        what = f"{n:,} parameters"
+        yield Case("clip", "to_norm", what, kind, norm, peers_norm, changes=(0,))
+        yield Case("clip", "to_range", what, kind, between, peers_between, changes=(0,))
+
+
 def softmax() -> Iterator[Case]:
     """Rows of attention in ddpm and of wavenet's 256 levels, and their way back."""
-    for kind, rows, classes in (("reference", 1568, 49), ("reference", 8192, 256), ("ragged", 127, 131)):
+    for kind, rows, classes in (
+        ("reference", 1568, 49),
+        ("reference", 8192, 256),
+        ("ragged", 127, 131),
+        ("GPU", 1 << 16, 256),
+        ("GPU", 1 << 12, 1 << 12),
+    ):
 
         def make(rows: int = rows, classes: int = classes) -> Any:
             return (normal("x", rows, classes),), {}
@@ -92,18 +129,30 @@ def softmax() -> Iterator[Case]:
 
 
 def philox() -> Iterator[Case]:
-    """Random numbers; PyTorch's are of another generator, so they pass no gate."""
-    for function, theirs in (("uniform", torch.rand), ("normal", torch.randn)):
-        for kind, n in (("reference", 128 * 784), ("reference", 64 * 100), ("large", 1 << 22)):
+    """Random words and numbers; PyTorch's are of another generator, so they pass no gate. Its words have 31 bits."""
+    calls = {
+        "words": (torch.int32, lambda out: out.random_()),
+        "uniform": (torch.float32, lambda out: torch.rand(out.shape, out=out)),
+        "normal": (torch.float32, lambda out: torch.randn(out.shape, out=out)),
+    }
+    for function, (dtype, theirs) in calls.items():
+        for kind, n in (
+            ("reference", 128 * 784),
+            ("reference", 64 * 100),
+            ("ragged", 12_347),
+            ("large", 1 << 22),
+            ("GPU", 1 << 24),
+        ):
 
-            def make(n: int = n) -> Any:
-                return (_words(Key(5).at("noise")), n, np.dtype(np.float32)), {}
+            def make(n: int = n, function: str = function) -> Any:
+                dtype = () if function == "words" else (np.dtype(np.float32),)
+                return (_words(Key(5).at("noise")), n, *dtype), {"like": np.zeros(1, np.float32)}
 
-            def peers(given: Any, theirs: Any = theirs) -> dict[str, Peer]:
-                out = torch.empty(given[1])
-                return {theirs.__name__: Peer(lambda: theirs(given[1], out=out))}
+            def peers(given: Any, theirs: Any = theirs, dtype: Any = dtype) -> dict[str, Peer]:
+                out = torch.empty(given[1], dtype=dtype)
+                return {"its generator": Peer(lambda: theirs(out))}
 
-            yield Case("philox", function, f"{n:,} numbers", kind, make, peers)
+            yield Case("philox", function, f"{n:,} numbers", kind, make, peers, same_bits=function != "normal")
 
 
 def activations() -> Iterator[Case]:
@@ -115,6 +164,8 @@ def activations() -> Iterator[Case]:
         ("sigmoid", "reference", 0.0, (128, 784)),
         ("silu", "reference", 0.0, (32, 28, 28, 32)),
         ("silu", "ragged", 0.0, (127, 131)),
+        ("leaky", "GPU", 0.2, (1 << 12, 1 << 12)),
+        ("silu", "GPU", 0.0, (1 << 12, 1 << 12)),
         ("softplus", "reference", 0.0, (128, 500)),
     ):
         ahead = {
@@ -159,6 +210,7 @@ def epilogues() -> Iterator[Case]:
         ("reference", 64, 1024),
         ("reference", 12544, 64),
         ("ragged", 127, 131),
+        ("GPU", 1 << 15, 512),
     ):
 
         def make(rows: int = rows, columns: int = columns) -> Any:
@@ -184,12 +236,33 @@ def epilogues() -> Iterator[Case]:
         yield Case("epilogue", "back", f"{rows}x{columns}", kind, make_back, peers_back)
 
 
+def sums() -> Iterator[Case]:
+    """The gradients of a dense layer's bias, of a convolution's, and of a shift of every image's channels."""
+    for kind, *shape in (
+        ("reference", 1, 128, 784),
+        ("reference", 1, 12544, 64),
+        ("reference", 32, 196, 64),
+        ("ragged", 3, 37, 45),
+        ("GPU", 1, 1 << 17, 128),
+        ("GPU", 1 << 7, 1 << 17, 1),
+    ):
+
+        def make(shape: Any = shape) -> Any:
+            return (normal("x", *shape),), {}
+
+        def peers(given: Any) -> dict[str, Peer]:
+            x = tensor(given[0])
+            return {"sum": Peer(lambda: x.sum(1), lambda y: y.numpy())}
+
+        yield Case("sums", "over_rows", "x".join(map(str, shape)), kind, make, peers)
+
+
 def normalisations() -> Iterator[Case]:
     """The passes of batch normalisation and the ReLU after it; PyTorch's way back is one call of several passes, not timed."""
-    for kind, rows, c in (("reference", 12544, 64), ("reference", 3136, 128), ("ragged", 1237, 19)):
+    for kind, rows, c in (("reference", 12544, 64), ("reference", 3136, 128), ("ragged", 1237, 19), ("GPU", 1 << 17, 128)):
 
-        def moments(rows: int = rows, c: int = c) -> Any:
-            return (normal("x", 1, rows, c),), {}
+        def statistics(rows: int = rows, c: int = c) -> Any:
+            return (normal("x", 1, rows, c),), {"eps": 1e-5}
 
         def scale(rows: int = rows, c: int = c) -> Any:
             x = normal("x", 1, rows, c)
@@ -199,9 +272,9 @@ def normalisations() -> Iterator[Case]:
             return (normal("dy", 1, rows, c), normal("x", 1, rows, c), normal("gain", c), normal("b", c)), {"leak": 0.0}
 
         def gradient(rows: int = rows, c: int = c, sums: Any = sums) -> Any:
-            return (*sums()[0], *(normal(name, 1, c) for name in ("straight", "level", "tilt"))), {"leak": 0.0}
+            return (*sums()[0], *(normal(name, 1, c) for name in ("r", "level", "tilt"))), {"leak": 0.0}
 
-        def peers_moments(given: Any) -> dict[str, Peer]:
+        def peers_statistics(given: Any) -> dict[str, Peer]:
             x = tensor(given[0])
             image = x[0, :, :, None, None]  # (R, C, 1, 1)
 
@@ -209,7 +282,7 @@ def normalisations() -> Iterator[Case]:
                 mean = x.mean(1)
                 return (x - mean[:, None]).square_().mean(1), mean
 
-            back = lambda made: [made[1].numpy(), made[0].numpy()]
+            back = lambda made: [made[1].numpy(), made[0].numpy(), None]  # r is left to who asks
             whole = lambda: torch.native_batch_norm(image, None, None, None, None, True, 0.1, 1e-5)
             return {
                 "var_mean": Peer(lambda: torch.var_mean(x, 1, correction=0), back),
@@ -227,7 +300,7 @@ def normalisations() -> Iterator[Case]:
             return {"two calls": Peer(both, lambda y: [None, y.numpy()[None, :, :, 0, 0]])}  # it does not keep xhat
 
         shape = f"1x{rows}x{c}"
-        yield Case("normalise", "moments", shape, kind, moments, peers_moments)
+        yield Case("normalise", "statistics", shape, kind, statistics, peers_statistics)
         yield Case("normalise", "scale", shape, kind, scale, peers_scale)
         yield Case("normalise", "sums", shape, kind, sums, lambda given: {})
         yield Case("normalise", "gradient", shape, kind, gradient, lambda given: {})

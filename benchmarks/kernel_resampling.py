@@ -26,7 +26,12 @@ def in_both(call: Callable[..., Any], *images: Array, result: Callable[[Any], An
 
 def upsampling() -> Iterator[Case]:
     """The U-Net's, and what a decoder may take in its place."""
-    for kind, n, h, w, c in (("reference", 32, 14, 14, 64), ("reference", 32, 7, 7, 64), ("ragged", 5, 13, 11, 17)):
+    for kind, n, h, w, c in (
+        ("reference", 32, 14, 14, 64),
+        ("reference", 32, 7, 7, 64),
+        ("ragged", 5, 13, 11, 17),
+        ("GPU", 64, 32, 32, 64),
+    ):
         for way in resample.KINDS:
             shape = f"{way}, {n}x{h}x{w}x{c} twice as large"
             ahead = partial(image_of, way, "x", n, h, w, c)
@@ -59,7 +64,7 @@ def peers_upsample_transposed(given: Any) -> dict[str, Peer]:
 
 def pooling() -> Iterator[Case]:
     """The mean and the maximum of windows of 2 x 2 side by side."""
-    for kind, n, h, w, c in (("reference", 64, 28, 28, 32), ("ragged", 5, 14, 10, 17)):
+    for kind, n, h, w, c in (("reference", 64, 28, 28, 32), ("ragged", 5, 14, 10, 17), ("GPU", 64, 64, 64, 64)):
         windows = Windows(n, h, w, c)
         for function, make, peers in (
             ("average", windows.ahead, windows.peers_average),

@@ -54,8 +54,8 @@ class Rungs:
     def __init__(self, case: Case) -> None:
         self.case, self.ladder = case, ladder(case)
         arguments, options = case.make()
-        widened = [_wide(x) for x in arguments]
-        exact = {name: _wide(x) for name, x in options.items() if name != "out"}
+        widened = [wide(x) for x in arguments]
+        exact = {name: wide(x) for name, x in options.items() if name != "out"}
         definition = self.ladder.load(self.ladder.definition)
         made = getattr(definition, case.function)(*widened, **exact)
         self.expected = self.outputs(tuple(widened), made)
@@ -101,19 +101,14 @@ class Rungs:
         """PyTorch's calls, each past the gate."""
         calls = {}
         for name, peer in self.case.peers(self.case.make()[0]).items():
-            made = peer.call()
-            if peer.result is not None:
-                result = peer.result(made)
-                self.gate(f"PyTorch {name}", self.error_of_peer(result))
+            if (value := peer.value()) is not None:
+                self.gate(f"PyTorch {name}", self.error(value))
             calls[name] = peer.call
         return calls
 
-    def error_of_peer(self, result: Any) -> float:
-        """A peer may have arrays of its own that it has changed, or one array."""
-        return self.error(result if isinstance(result, list) else [np.ascontiguousarray(result)])
 
-
-def _wide(x: Any) -> Any:
+def wide(x: Any) -> Any:
+    """In float64, where it is an array or a type of numbers."""
     if isinstance(x, np.ndarray):
-        return x.astype(np.float64)
+        return x.astype(np.float64) if x.dtype.kind == "f" else x
     return np.dtype(np.float64) if isinstance(x, np.dtype) else x

@@ -15,7 +15,7 @@ SMALL = [case for case in kernels.cases() if case.kind in ("ragged", "1-D, ragge
 
 @pytest.mark.parametrize("case", SMALL, ids=lambda case: f"{case.name} {case.shape}")
 def test_rungs_and_peers_pass_the_gate(case):
-    """Every ladder has a ragged shape in the list, or draws random numbers."""
+    """Every ladder has a ragged shape in the list."""
     rungs = kernels.Rungs(case)
     for rung in rungs.names:
         rungs.call(rung)
@@ -25,9 +25,9 @@ def test_rungs_and_peers_pass_the_gate(case):
 def test_every_function_has_reference_shapes():
     listed = {case.name for case in kernels.cases()}
     assert {case.name for case in kernels.cases() if case.kind == "reference"} == listed
-    assert {case.name for case in SMALL} == {name for name in listed if not name.startswith("philox")}
+    assert {case.name for case in SMALL} == listed
     assert {case.kind for case in kernels.selected(["matmul"])} == {"reference", "ragged", "batch 1", "large"}
-    with pytest.raises(ValueError, match="unknown kernel conv3d: there is activation, "):
+    with pytest.raises(ValueError, match=r"unknown kernel conv3d: there is .*activation, "):
         kernels.selected(["conv3d"])
 
 

@@ -1,0 +1,130 @@
+"""The splines, gated units and activation normalisations that `benchmarks.kernels` times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from benchmarks.kernel_cases import Case, Peer, normal, tensor
+from minigen.kernels.spline.definition import FLAT, UNIT
+
+BINS, REACH, LEAST = 32, 5.0, 1e-2
+GIVEN = {"bins": BINS, "reach": REACH, "least": LEAST}
+
+
+def gated() -> Iterator[Case]:
+    """The gated units of gated_pixelcnn and wavenet; PyTorch's calls by hand."""
+    for kind, *shape in (("reference", 32, 28, 28, 32), ("large", 64, 2048, 64), ("ragged", 37, 7, 33), ("GPU", 64, 4096, 64)):
+
+        def forward(shape: Any = shape) -> Any:
+            return (normal("x", *shape[:-1], 2 * shape[-1]),), {}
+
+        def gradient(shape: Any = shape) -> Any:
+            return (normal("dy", *shape), normal("x", *shape[:-1], 2 * shape[-1])), {}
+
+        def peers_forward(given: Any) -> dict[str, Peer]:
+            (x,) = map(tensor, given)
+
+            def several() -> Any:
+                a, b = x.chunk(2, -1)
+                return torch.tanh(a).mul_(torch.sigmoid(b))
+
+            return {"several calls": Peer(several, lambda y: y.numpy())}
+
+        def peers_gradient(given: Any) -> dict[str, Peer]:
+            dy, x = map(tensor, given)
+
+            def several() -> Any:
+                a, b = x.chunk(2, -1)
+                t, s = torch.tanh(a), torch.sigmoid(b)
+                part = dy * s
+                return torch.cat((part * (1 - t * t), part.mul_(t).mul_(1 - s)), -1)
+
+            return {"several calls": Peer(several, lambda dx: dx.numpy())}
+
+        what = "x".join(map(str, shape))
+        yield Case("gated", "forward", what, kind, forward, peers_forward)
+        yield Case("gated", "gradient", what, kind, gradient, peers_gradient)
+
+
+def act_norm() -> Iterator[Case]:
+    """The channels of glow's levels and of conv_realnvp; PyTorch's calls by hand."""
+    for kind, *shape in (
+        ("reference", 64, 256, 4),
+        ("reference", 64, 16, 16),
+        ("large", 64, 1024, 48),
+        ("ragged", 37, 7, 33),
+        ("GPU", 256, 1024, 48),
+    ):
+
+        def forward(shape: Any = shape) -> Any:
+            return (normal("x", *shape), normal("s", shape[2]) / 4, normal("b", shape[2])), {}
+
+        def gradient(shape: Any = shape) -> Any:
+            return (normal("dz", *shape), normal("dlogdet", shape[0]), normal("x", *shape), normal("s", shape[2]) / 4), {}
+
+        def peers_forward(given: Any) -> dict[str, Peer]:
+            x, s, b = map(tensor, given)
+            several = lambda: (torch.addcmul(b, x, torch.exp(s)), (x.shape[1] * s.sum()).expand(len(x)))
+            return {"several calls": Peer(several, lambda made: [part.numpy() for part in made])}
+
+        def peers_gradient(given: Any) -> dict[str, Peer]:
+            dz, dlogdet, x, s = map(tensor, given)
+
+            def several() -> Any:
+                dx = dz * torch.exp(s)
+                return dx, (dx * x).sum((0, 1)).add_(dlogdet.sum(), alpha=x.shape[1]), dz.sum((0, 1))
+
+            return {"several calls": Peer(several, lambda made: [part.numpy() for part in made])}
+
+        what = "x".join(map(str, shape))
+        yield Case("act_norm", "forward", what, kind, forward, peers_forward)
+        yield Case("act_norm", "inverse", what, kind, forward, lambda given: {})
+        yield Case("act_norm", "gradient", what, kind, gradient, peers_gradient)
+
+
+def spline() -> Iterator[Case]:
+    """The splines of neural_spline_flow in the plane, and of wide rows; PyTorch's forward by hand, it has none of its own."""
+    for kind, *shape in (("reference", 512, 1), ("large", 512, 64), ("ragged", 37, 7, 3), ("GPU", 1 << 14, 8)):
+        P = 3 * BINS - 1
+
+        def forward(shape: Any = shape, P: int = P) -> Any:
+            return (normal("b", *shape), 0.5 * normal("h", *shape[:-1], P * shape[-1])), GIVEN
+
+        def gradient(shape: Any = shape, P: int = P) -> Any:
+            h = 0.5 * normal("h", *shape[:-1], P * shape[-1])
+            return (normal("dz", *shape), normal("dlogdet", shape[0]), normal("b", *shape), h), GIVEN
+
+        def peers_forward(given: Any) -> dict[str, Peer]:
+            b, h = map(tensor, given)
+            return {"several calls": Peer(lambda: peer(b, h), lambda made: [part.numpy() for part in made])}
+
+        what = "x".join(map(str, (*shape, BINS)))
+        yield Case("spline", "forward", what, kind, forward, peers_forward)
+        yield Case("spline", "inverse", what, kind, forward, lambda given: {})
+        yield Case("spline", "gradient", what, kind, gradient, lambda given: {})
+
+
+def peer(b: torch.Tensor, h: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """z and logdet, the bin found by counting."""
+    planes = h.unflatten(-1, (3 * BINS - 1, -1)).movedim(-2, -1)
+    W, H = (
+        2 * REACH * (LEAST + (1 - BINS * LEAST) * torch.softmax(part, -1)) for part in planes[..., : 2 * BINS].split(BINS, -1)
+    )
+    S = F.pad(FLAT + F.softplus(planes[..., 2 * BINS :] + UNIT), (1, 1), value=1.0)
+    X, Y = (F.pad(sizes.cumsum(-1), (1, 0)) - REACH for sizes in (W, H))
+    inside = b.abs() < REACH
+    x = torch.where(inside, b, 0.0)
+    k = (x[..., None] >= X[..., 1:-1]).sum(-1, keepdim=True)
+    x0, w, y0, height, d0, d1 = (
+        part.gather(-1, k + i)[..., 0] for part, i in zip((X, W, Y, H, S, S), (0, 0, 0, 0, 0, 1), strict=True)
+    )
+    xi, s = (x - x0) / w, height / w
+    m = xi * (1 - xi)
+    D = s + (d0 + d1 - 2 * s) * m
+    z = y0 + height * (s * xi * xi + d0 * m) / D
+    l = torch.log(s * s * (d1 * xi * xi + 2 * s * m + d0 * (1 - xi) ** 2) / (D * D))
+    return torch.where(inside, z, b), torch.where(inside, l, 0.0).flatten(1).sum(1)
