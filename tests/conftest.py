@@ -1,10 +1,12 @@
-"""Where there is no GPU, the tests that are marked `gpu` are deselected, and pytest says why."""
+"""Which tests are left out: those marked `gpu` where there is none, and pytest says why; those on demand unless named by -m."""
 
 from __future__ import annotations
 
 from functools import cache
 
 from minigen import backend
+
+ON_DEMAND = ("thread_sanitizer",)
 
 
 @cache
@@ -18,10 +20,13 @@ def no_gpu() -> str:
 
 
 def pytest_collection_modifyitems(config, items):
-    chosen = [item for item in items if item.get_closest_marker("gpu")]
-    if chosen and no_gpu():
+    left_out = [marker for marker in ON_DEMAND if marker not in (config.option.markexpr or "")]
+    if no_gpu():
+        left_out.append("gpu")
+    chosen = [item for item in items if any(map(item.get_closest_marker, left_out))]
+    if chosen:
         config.hook.pytest_deselected(items=chosen)
-        items[:] = [item for item in items if item.get_closest_marker("gpu") is None]
+        items[:] = [item for item in items if item not in set(chosen)]
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -71,3 +71,32 @@ def test_the_sdist_builds_the_same_wheel_and_it_runs(source: Path, tmp_path: Pat
     where, total = run(use, cwd=tmp_path).split()
     assert Path(where).is_relative_to(site)
     assert total == "2.0"
+
+
+# What a machine with a GPU may lack: NumPy and Numba are enough for the benchmark of a GPU, and PyTorch for its other side.
+BARE = """
+import runpy, sys
+
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {hidden}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Hidden())
+import minigen
+sys.argv = ["benchmarks.gpu", *sys.argv[1:]]
+runpy.run_module("benchmarks.gpu", run_name="__main__")
+"""
+HIDDEN = {
+    *("scipy", "matplotlib", "typer", "tqdm", "pooch", "PIL", "safetensors", "filelock", "threadpoolctl"),
+    *("torch", "cupy"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "code", "says"), [(("--help",), 0, "usage:"), (("--minutes", "0.01"), 1, "unmeasured")])
+def test_the_benchmark_of_a_gpu_needs_numpy_and_numba_alone(arguments: tuple[str, ...], code: int, says: str) -> None:
+    command = [sys.executable, "-c", BARE.format(hidden=HIDDEN), *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert says in done.stdout
+    assert "Traceback" not in done.stderr
