@@ -2,7 +2,8 @@
 
 On a GPU a step of a small model takes about as long as its launches. They can be counted without one: a step is recorded on the
 array that stands for CuPy's, and no kernel runs, so all numbers in it are meaningless and its length is not. `ours` are
-launches of our kernels, `library` operations of the array library that would be launches of its own (views are none).
+launches of our kernels, `library` operations of the array library that would be launches of its own (views are none), `share`
+the part of all numbers read and written that those touch.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ import numpy as np
 from benchmarks.ours import CONFIGS, build
 from minigen import backend
 from minigen.check.device_array import DEVICE, running_cuda
-from minigen.check.recorded import KERNEL
+from minigen.check.recorded import KERNEL, library_share
 from minigen.kernels.cuda import on_cpu
 from minigen.models.captured import Captured
 from minigen.random import Key
 
 
-def launches(name: str) -> tuple[Counter[str], int]:
-    """Our kernels by their names, and the number of the library's operations, of one step of a configuration."""
+def launches(name: str) -> tuple[Counter[str], int, float]:
+    """Of one step of a configuration: our kernels by their names, and the library's operations and share."""
     ours, config = build(name), CONFIGS[name]
     model, counted = ours.model.to(DEVICE), Counter[str]()
     model.start(rate=config.rate, steps=config.steps)
@@ -36,16 +37,16 @@ def launches(name: str) -> tuple[Counter[str], int]:
     (program,) = (program for program in step._programs.values() if program is not None)
     names = Counter(operation.name for operation in program.graph.work)
     assert names[KERNEL] == counted.total()
-    return counted, len(program.graph.work) - names[KERNEL] - names["empty"]
+    return counted, len(program.graph.work) - names[KERNEL] - names["empty"], library_share([program.graph])
 
 
 def main(names: list[str]) -> None:
     """The table; with names of configurations, our kernels by name under each."""
-    print(f"{'step':10} {'ours':>5} {'library':>8}")
+    print(f"{'step':10} {'ours':>5} {'library':>8} {'share':>7}")
     with running_cuda():
         for name in names or CONFIGS:
-            counted, library = launches(name)
-            print(f"{name:10} {counted.total():5} {library:8}", flush=True)
+            counted, library, share = launches(name)
+            print(f"{name:10} {counted.total():5} {library:8} {share:7.1%}", flush=True)
             for kernel, count in counted.most_common() if names else ():
                 print(f"{'':16} {count:4}  {kernel}")
 
