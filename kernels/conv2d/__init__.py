@@ -53,7 +53,7 @@ def forward(
     arguments.check_out("conv2d.forward", out, (x.shape[0], *g.output, w.shape[3]), dtype)
     rung = _rung(g, x, w, w.shape, groups)
     how = {"stride": g.stride, "padding": g.padding, "dilation": g.dilation, "groups": groups, "out": out}
-    return epilogue.finished(rung, "forward", w.shape[3], bias, leak, x, w, **how)
+    return epilogue.finished(rung, "conv2d.forward", w.shape[3], bias, leak, x, w, **how)
 
 
 def input_gradient(
@@ -86,7 +86,7 @@ def input_gradient(
     arguments.check_out("conv2d.input_gradient", out, x_shape, dtype)
     rung = _rung(g, dy, w, w.shape, groups)
     how = {"stride": g.stride, "padding": g.padding, "dilation": g.dilation, "groups": groups, "out": out}
-    return epilogue.finished(rung, "input_gradient", x_shape[3], bias, leak, dy, w, x_shape, **how)
+    return epilogue.finished(rung, "conv2d.input_gradient", x_shape[3], bias, leak, dy, w, x_shape, **how)
 
 
 def weight_gradient(

@@ -34,19 +34,20 @@ def finish(y: Array, b: Array | None, *, leak: float = 1.0) -> None:
 
 
 def finished(rung: Any, product: str, columns: int, bias: Array | None, leak: float, *arrays: Any, **options: Any) -> Array:
-    """f(product + bias), (..., M), where `product` names a function of the rung, of `arrays` and `options`, and M = `columns`.
+    """f(product + bias), (..., M = columns). `product` names an operation and the rung's function of it: "conv2d.forward".
 
     A rung that FINISHES, which those for NumPy's arrays do not, takes bias (M,) and leak too; after any other comes `finish`.
     It raises as `finish` does.
     """
-    run = getattr(rung, product)
+    run = getattr(rung, product.rpartition(".")[2])
     if bias is None and leak == 1.0:
         return run(*arrays, **options)
+    _check(product, arrays[0], bias, columns, leak)
     if type(arrays[0]) is not np.ndarray and getattr(rung, "FINISHES", False):
-        _check(product, arrays[0], bias, columns, leak)
         return run(*arrays, bias=bias, leak=leak, **options)
     y: Array = run(*arrays, **options)
-    finish(y if y.ndim == 2 else y.reshape(-1, columns), bias, leak=leak)
+    rows = y if y.ndim == 2 else y.reshape(-1, columns)
+    LADDER.choose(rows.size, rows).finish(rows, bias, leak=leak)
     return y
 
 

@@ -29,7 +29,7 @@ def forward(x: Array, w: Array, taps: Taps, *, out: Array | None = None, bias: A
     _check_weights("masked_conv2d.forward", w, taps, x=x, channels=1)
     dtype = arguments.same_kind("masked_conv2d.forward", x=x, w=w)
     arguments.check_out("masked_conv2d.forward", out, (*x.shape[:3], w.shape[2]), dtype)
-    return epilogue.finished(_rung(x, w), "forward", w.shape[2], bias, leak, x, w, taps, out=out)
+    return epilogue.finished(_rung(x, w), "masked_conv2d.forward", w.shape[2], bias, leak, x, w, taps, out=out)
 
 
 def input_gradient(dy: Array, w: Array, taps: Taps, *, out: Array | None = None) -> Array:

@@ -43,7 +43,7 @@ def matmul(
         raise ValueError("matmul: accumulate=True adds into out: pass out=")
     arguments.check_out("matmul", out, (m, n), dtype)
     rung, options = _rung(a, b, m, k, n), {"transpose_a": transpose_a, "transpose_b": transpose_b}
-    return epilogue.finished(rung, "matmul", n, bias, leak, a, b, out=out, accumulate=accumulate, **options)
+    return epilogue.finished(rung, "matmul.matmul", n, bias, leak, a, b, out=out, accumulate=accumulate, **options)
 
 
 @lru_cache(maxsize=1024)  # a layer asks for the same sizes at every step

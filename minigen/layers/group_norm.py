@@ -21,10 +21,9 @@ import math
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
-
 from ..backend import Array
 from ..kernels import normalise
+from ..kernels.normalise.definition import over_group
 from ..kernels.sums import over_rows
 from ..random import Key
 from . import initialisers
@@ -61,9 +60,7 @@ class GroupNorm(Layer):
 
     def mean(self, u: Array) -> Array:
         """The mean of every group beside its channels: (N, P, C) -> (N, 1, C)."""
-        N, P, C = u.shape
-        means = over_rows(u).reshape(N, self.groups, C // self.groups).mean(2) / P  # (N, G)
-        return np.repeat(means, C // self.groups, 1)[:, None]
+        return over_group(over_rows(u) / u.shape[1], self.groups)[:, None]
 
     def forward(self, x: Array, *, train: bool = False, key: Key | None = None) -> tuple[Array, GroupNormCache]:
         if x.ndim < 2 or x.shape[-1] != self.channels:

@@ -6,7 +6,7 @@ import importlib
 
 import numpy as np
 
-from minigen.kernels.dispatch import Ladder
+from minigen.kernels.dispatch import Ladder, rungs
 
 OPERATIONS = (
     *("act_norm", "activation", "adam", "affine", "attention", "average", "bernoulli", "categorical", "clip", "conv2d"),
@@ -32,3 +32,16 @@ def check_close(got, expected, tolerance=None, scale=None) -> None:
     error = np.linalg.norm(got.astype(np.float64) - expected) / max(size, 1e-30)
     limit = TOLERANCE[got.dtype] if tolerance is None else tolerance
     assert error <= limit, f"relative error {error:.1e} above {limit:.0e}"
+
+
+def drawn(key, shape, dtype=np.float64, spread=1.0):
+    """Normal numbers: the same ones in either precision."""
+    return (spread * key.normal(shape, np.float64)).astype(dtype)
+
+
+def both(function, *arrays):
+    """(what the Numba rung makes, what the definition makes in float64)."""
+    with rungs("numba"):
+        got = function(*arrays)
+    with rungs("definition"):
+        return got, function(*(x.astype(np.float64) for x in arrays))

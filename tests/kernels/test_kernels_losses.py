@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernel_cases import both, drawn
 
 from minigen.check.device_array import DeviceArray, to_host, to_test_device
 from minigen.kernels import categorical, clip, games, gaussian, rungs, squares
@@ -17,18 +18,6 @@ TYPES = st.sampled_from((np.float32, np.float64))
 COUNTS = st.sampled_from((1, 2, 15, 16, 17, 33, 100, 4095, 4097, 20_001))
 BOUND = {np.float32: 1e-6, np.float64: 1e-14}
 STEP = 1e-30
-
-
-def drawn(key, shape, dtype=np.float64, spread=1.0):
-    return (spread * key.normal(shape, np.float64)).astype(dtype)
-
-
-def both(function, *arrays):
-    """(what the Numba rung makes, what the definition makes in float64)."""
-    with rungs("numba"):
-        got = function(*arrays)
-    with rungs("definition"):
-        return got, function(*(x.astype(np.float64) for x in arrays))
 
 
 def is_the_derivative(loss, x):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernel_cases import both, drawn
 
 from minigen.kernels import affine, average, gaussian, reparameterize, rungs, sgd, softmax, units
 from minigen.random import Key
@@ -15,18 +16,6 @@ RUNGS = pytest.mark.parametrize("mode", ["definition", "numba"])
 TYPES = st.sampled_from((np.float32, np.float64))
 SIZES = st.sampled_from((1, 2, 15, 16, 17, 31, 33, 100, 200))
 BOUND = {np.float32: 1e-6, np.float64: 1e-14}
-
-
-def drawn(key, shape, dtype, spread=1.0):
-    return (spread * key.normal(shape, np.float64)).astype(dtype)
-
-
-def both(function, *arrays):
-    """(what the Numba rung makes, what the definition makes in float64)."""
-    with rungs("numba"):
-        got = function(*arrays)
-    with rungs("definition"):
-        return got, function(*(x.astype(np.float64) for x in arrays))
 
 
 @given(rows=SIZES, classes=SIZES, dtype=TYPES, seed=st.integers(0, 99))
