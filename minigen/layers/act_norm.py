@@ -29,7 +29,7 @@ from ..kernels import act_norm
 from ..random import Key
 from . import initialisers
 from .bijection import Bijection
-from .coupling import zeros_for_none
+from .coupling import with_zeros, zeros_for_none
 from .finish import rows
 from .layer import Weights
 from .vector import Spec
@@ -61,9 +61,8 @@ class ActNorm(Bijection):
         return x.reshape(z.shape), logdet
 
     def backward(self, dy: Any, cache: ActNormCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
-        (dz, dlogdet), w, x = dy, self.weights(cache), cache.x
-        dz = np.zeros_like(x) if dz is None else dz
-        dlogdet = np.zeros_like(x, shape=len(x)) if dlogdet is None else dlogdet
+        w, x = self.weights(cache), cache.x
+        dz, dlogdet = with_zeros(dy, x)  # (N, ..., C), (N,)
         made: tuple[Array, Any, Any] = act_norm.gradient(
             by_positions(dz), dlogdet, by_positions(x), w.s, sums=param_grads and self.learns
         )

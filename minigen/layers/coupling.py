@@ -96,10 +96,8 @@ class Affine(Transform):
     def backward(self, dy: Tree, cache: AffineCache, *, need_dx: bool = True, param_grads: bool = True) -> Tree:
         if not need_dx:
             return None
-        (dz, dlogdet), (b, s, e) = dy, cache
-        dz = np.zeros_like(b) if dz is None else dz
-        dlogdet = np.zeros_like(b, shape=len(b)) if dlogdet is None else dlogdet
-        return affine.gradient(dz, dlogdet, b, s, e, self.bound)
+        b, s, e = cache
+        return affine.gradient(*with_zeros(dy, b), b, s, e, self.bound)
 
     def jvp(self, x_dot: Tree, cache: AffineCache, *, move_params: bool = False) -> tuple[Tree, AffineCache]:
         (b_dot, h_dot), (b, s, e) = x_dot, cache
@@ -182,6 +180,13 @@ def sum_rows(x: Array) -> Array:
     """(N, ...) -> (N,)."""
     total: Array = x.sum(tuple(range(1, x.ndim)))
     return total
+
+
+def with_zeros(dy: Tree, like: Array) -> tuple[Array, Array]:
+    """dz, like `like` (N, ...), and dlogdet (N,), as kernels take them: zeros for a gradient that is not there."""
+    dz, dlogdet = dy
+    dz = np.zeros_like(like) if dz is None else dz
+    return dz, np.zeros_like(like, shape=len(like)) if dlogdet is None else dlogdet
 
 
 def zeros_for_none(dy: Tree, like: Array) -> tuple[Any, Any]:

@@ -37,7 +37,7 @@ from ..kernels.spline.definition import (
     trace,
 )
 from ..random import Key
-from .coupling import Coupling, Transform, zeros_for_none
+from .coupling import Coupling, Transform, with_zeros, zeros_for_none
 from .elementwise import sigmoid
 from .layer import Layer
 from .rational_quadratic import rq_backward_dot, rq_forward_dot
@@ -79,10 +79,8 @@ class Spline(Transform):
     def backward(self, dy: Tree, cache: SplineCache, *, need_dx: bool = True, param_grads: bool = True) -> Tree:
         if not need_dx:
             return None
-        (dz, dlogdet), (b, h) = dy, cache
-        dz = np.zeros_like(b) if dz is None else dz
-        dlogdet = np.zeros_like(b, shape=len(b)) if dlogdet is None else dlogdet
-        return spline.gradient(dz, dlogdet, b, h, **self.sizes)
+        b, h = cache
+        return spline.gradient(*with_zeros(dy, b), b, h, **self.sizes)
 
     def jvp(self, x_dot: Tree, cache: SplineCache, *, move_params: bool = False) -> tuple[Tree, SplineCache]:
         b_dot, h_dot = x_dot
