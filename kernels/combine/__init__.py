@@ -1,0 +1,93 @@
+"""Sums of products, arrays side by side, and copies without gaps: what stands between the layers of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from minigen.backend import Array, empty, empty_like
+
+from .. import arguments
+from ..dispatch import Ladder
+
+LADDER = Ladder(__name__, numba="definition", numba_from=1 << 14, cuda=None)  # work: numbers of the result
+
+Term: TypeAlias = Any  # an array, or a tuple: the product of its entries, numbers and one or two arrays
+
+
+class Product(NamedTuple):
+    """What a term says: f w x."""
+
+    f: Any  # a number
+    x: Array
+    w: Array | None = None  # 1
+
+
+def add(*terms: Term, out: Array | None = None) -> Array:
+    """y = the sum of one or more terms, broadcast to one shape, in a new array or in `out`.
+
+    A term is an array, or a tuple whose entries are multiplied: numbers, and one or two arrays. So `add(x, z)` is x + z,
+    `add((a, x), (s, eps))` is a x + s eps, whether a and s are numbers or arrays such as (N, 1, 1, 1), and `add((-1, e, x), z)`
+    is z - e x. Views with gaps are read where they lie. `out` may be such a view, and one of the terms; an array that shares
+    memory with `out` must be the very same view.
+    Raises ValueError on shapes that do not fit and on three arrays in a product, TypeError on mixed precisions.
+    """
+    if len(terms) == 2 and out is None:  # nearly always on a CPU, and small: as quickly as may be
+        x, z = terms
+        if type(x) is type(z) is np.ndarray and x.shape == z.shape and x.dtype == z.dtype and x.size < LADDER.numba_from:
+            return np.add(x, z, out=empty_like(x))
+    products = [_product(term) for term in terms]
+    arrays = [x for one in products for x in (one.x, one.w) if x is not None]
+    dtype = arguments.same_kind("combine.add", **{f"array {i}": x for i, x in enumerate(arrays)})
+    try:
+        shape = np.broadcast_shapes(*(x.shape for x in arrays))
+    except ValueError:
+        shapes = ", ".join(str(x.shape) for x in arrays)
+        raise ValueError(f"combine.add: shapes {shapes} cannot be broadcast together: reshape one before the call") from None
+    if out is None:
+        out = empty(shape, dtype, like=arrays[0])
+    elif out.shape != shape or out.dtype != dtype:
+        raise ValueError(f"combine.add: out must be {shape} {dtype}, got {out.shape} {out.dtype}")
+    LADDER.choose(out.size, out, *arrays).add(products, out)
+    return out
+
+
+def concatenate(parts: Sequence[Array], axis: int = 0) -> Array:
+    """The parts, one or more, one after the other along `axis`. Raises ValueError where they differ in another axis."""
+    first = parts[0]
+    axis = axis % first.ndim
+    if len({(*x.shape[:axis], *x.shape[axis + 1 :]) for x in parts}) > 1:
+        shapes = ", ".join(str(x.shape) for x in parts)
+        raise ValueError(f"concatenate: shapes {shapes} differ in another axis than {axis}")
+    shape = (*first.shape[:axis], sum(x.shape[axis] for x in parts), *first.shape[axis + 1 :])
+    whole = empty(shape, np.result_type(*(x.dtype for x in parts)), like=first)
+    LADDER.choose(whole.size, whole, *parts).concatenate(parts, axis, whole)
+    return whole
+
+
+def contiguous(x: Array) -> Array:
+    """`x` itself where it is C-contiguous, else a copy in memory from the allocator."""
+    if x.flags.c_contiguous:
+        return x
+    copy = empty_like(x)
+    LADDER.choose(x.size, copy, x).add([Product(1, x)], copy)
+    return copy
+
+
+def _product(term: Term) -> Product:
+    if not isinstance(term, tuple):
+        return Product(1, term)
+    f: Any = 1
+    arrays = []
+    for one in term:
+        if getattr(one, "ndim", 0) or (hasattr(one, "dtype") and not isinstance(one, np.generic)):
+            arrays.append(one)
+        else:
+            f = f * (one.item() if isinstance(one, np.generic) else one)
+    if not 1 <= len(arrays) <= 2:
+        raise ValueError(
+            f"combine.add: a term is the product of one or two arrays and of numbers, and one has {len(arrays)} arrays"
+        )
+    return Product(f, *reversed(arrays))
