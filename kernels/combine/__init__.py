@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -11,18 +10,10 @@ from minigen.backend import Array, empty, empty_like
 
 from .. import arguments
 from ..dispatch import Ladder
+from .term import Product, Term, product_of
 
-LADDER = Ladder(__name__, numba="definition", numba_from=1 << 14, cuda=None)  # work: numbers of the result
-
-Term: TypeAlias = Any  # an array, or a tuple: the product of its entries, numbers and one or two arrays
-
-
-class Product(NamedTuple):
-    """What a term says: f w x."""
-
-    f: Any  # a number
-    x: Array
-    w: Array | None = None  # 1
+# Work: numbers of the result. On a CPU NumPy's sums and copies are as fast as memory: there is no rung of Numba.
+LADDER = Ladder(__name__, numba="definition", numba_from=1)
 
 
 def add(*terms: Term, out: Array | None = None) -> Array:
@@ -32,13 +23,13 @@ def add(*terms: Term, out: Array | None = None) -> Array:
     `add((a, x), (s, eps))` is a x + s eps, whether a and s are numbers or arrays such as (N, 1, 1, 1), and `add((-1, e, x), z)`
     is z - e x. Views with gaps are read where they lie. `out` may be such a view, and one of the terms; an array that shares
     memory with `out` must be the very same view.
-    Raises ValueError on shapes that do not fit and on three arrays in a product, TypeError on mixed precisions.
+    Raises ValueError on shapes that do not fit and on a product of no array or of three, TypeError on mixed precisions.
     """
-    if len(terms) == 2 and out is None:  # nearly always on a CPU, and small: as quickly as may be
+    if len(terms) == 2 and out is None:  # most of them are, and many are small: as quickly as may be
         x, z = terms
-        if type(x) is type(z) is np.ndarray and x.shape == z.shape and x.dtype == z.dtype and x.size < LADDER.numba_from:
+        if type(x) is type(z) is np.ndarray and x.shape == z.shape and x.dtype is z.dtype:
             return np.add(x, z, out=empty_like(x))
-    products = [_product(term) for term in terms]
+    products = [product_of(term) for term in terms]
     arrays = [x for one in products for x in (one.x, one.w) if x is not None]
     dtype = arguments.same_kind("combine.add", **{f"array {i}": x for i, x in enumerate(arrays)})
     try:
@@ -74,20 +65,3 @@ def contiguous(x: Array) -> Array:
     copy = empty_like(x)
     LADDER.choose(x.size, copy, x).add([Product(1, x)], copy)
     return copy
-
-
-def _product(term: Term) -> Product:
-    if not isinstance(term, tuple):
-        return Product(1, term)
-    f: Any = 1
-    arrays = []
-    for one in term:
-        if getattr(one, "ndim", 0) or (hasattr(one, "dtype") and not isinstance(one, np.generic)):
-            arrays.append(one)
-        else:
-            f = f * (one.item() if isinstance(one, np.generic) else one)
-    if not 1 <= len(arrays) <= 2:
-        raise ValueError(
-            f"combine.add: a term is the product of one or two arrays and of numbers, and one has {len(arrays)} arrays"
-        )
-    return Product(f, *reversed(arrays))

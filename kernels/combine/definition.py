@@ -12,14 +12,13 @@ Legend: y any shape, x and w of shapes that are broadcast to it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minigen.backend import Array, array_module
 
-if TYPE_CHECKING:
-    from . import Product
+from .term import Product
 
 
 def add(products: Sequence[Product], out: Array) -> None:

@@ -46,7 +46,7 @@ def _checked(kernel: str, parameter: Parameter, value: Any) -> Any:
             return None
         if not hasattr(value, "flags") or value.dtype != dtype:
             raise TypeError(f"{where} must be an array of {dtype}, got {getattr(value, 'dtype', type(value).__name__)}")
-        if not value.flags.c_contiguous:
+        if not (parameter.gaps or value.flags.c_contiguous):
             raise ValueError(f"{where} must be C-contiguous, got strides {value.strides} for shape {value.shape}")
         return value
     if dtype.kind == "f":

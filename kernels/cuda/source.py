@@ -9,6 +9,7 @@ each is as fast as if it had been written by hand. Declared in the file's openin
 
     // architectures: sm_80 sm_90         what it compiles for
     // options: TRANSPOSE_A=0,1           values of every option, the first the default
+    // gaps: y x0                         parameters that may be views with gaps: the kernel is told their steps
     // registers: 128                     at most so many for a thread, and none of them spilled to memory
     // instructions: LDG.E.128 LDS.128    what the machine code of every kernel must contain
 
@@ -32,7 +33,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent.parent  # kernels/
 _KERNEL = re.compile(r'extern "C" __global__ (?:__launch_bounds__\([^)]*\) )?void (\w+)\(([^)]*)\)')
 _INCLUDE = re.compile(r'^#include "([^"]+)"$', re.MULTILINE)
-_DECLARED = re.compile(r"^// (architectures|options): (.+)$", re.MULTILINE)
+_DECLARED = re.compile(r"^// (architectures|options|gaps): (.+)$", re.MULTILINE)
 _PROMISED = re.compile(r"^// (registers|instructions)( [^:\n]*)?: (.+)$", re.MULTILINE)
 _SCOPE = re.compile(r"(?: of (?P<kernels>\w+(?: \w+)*?))?(?: with (?P<options>\w+=\d+(?:,\d+)*(?: \w+=\d+(?:,\d+)*)*))?")
 _INTEGERS = {"int", "unsigned", "unsigned char", "unsigned short", "long long", "unsigned long long"}
@@ -46,6 +47,7 @@ class Parameter:
     name: str
     type: str  # one of TYPES: its own, or what it points at
     pointer: bool
+    gaps: bool = False  # whether the array may be a view with gaps
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,11 @@ def _read(name: str, given: tuple[tuple[str, int], ...]) -> Source:
             raise ValueError(f"{name} has no {option}={value}: it declares {declared.get('options', 'no options')}")
     chosen = tuple((option, options.get(option, values[0])) for option, values in known.items())
     text = "".join(f"#define {option} {value}\n" for option, value in chosen) + _inlined(FOLDER / name, set())
-    kernels = {kernel: tuple(_parameter(name, p) for p in found.split(",")) for kernel, found in _KERNEL.findall(text)}
+    gaps = declared.get("gaps", "").split()
+    kernels = {kernel: tuple(_parameter(name, p, gaps) for p in found.split(",")) for kernel, found in _KERNEL.findall(text)}
+    unknown = set(gaps) - {parameter.name for parameters in kernels.values() for parameter in parameters if parameter.pointer}
+    if unknown:
+        raise ValueError(f"{name}: '// gaps: {' '.join(gaps)}': no kernel has an array {', '.join(sorted(unknown))}")
     promises = _promises(name, tuple(kernels), known, dict(chosen))
     return Source(name, chosen, text, kernels, tuple(declared["architectures"].split()), promises)
 
@@ -187,11 +193,11 @@ def _inlined(path: Path, seen: set[Path]) -> str:
     return "".join((*parts, text[start:]))
 
 
-def _parameter(name: str, text: str) -> Parameter:
+def _parameter(name: str, text: str, gaps: list[str]) -> Parameter:
     words = text.replace("*", " * ").replace("__restrict__", " ").split()
     kind = " ".join(word for word in words[:-1] if word not in ("*", "const"))
     if kind not in TYPES:
         raise ValueError(
             f"{name}: a kernel's parameter {text.strip()!r} is of a type that cannot be passed: use {sorted(TYPES)}"
         )
-    return Parameter(words[-1], kind, "*" in words)
+    return Parameter(words[-1], kind, "*" in words, words[-1] in gaps)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..backend import Array, Shape
+from ..kernels.combine import add
 from ..kernels.sums import over_rows
 from .linear_map import LinearMap
 
@@ -31,8 +32,7 @@ class ChannelShift(LinearMap):
         return ChannelShiftCache(there)
 
     def there(self, x: tuple[Array, Array], cache: ChannelShiftCache) -> Array:  # type: ignore[override]
-        y: Array = x[0] + np.expand_dims(x[1], positions(cache.shape))
-        return y
+        return add(x[0], np.expand_dims(x[1], positions(cache.shape)))
 
     def stream(self, batch: int, width: int | None = None) -> None:
         return None  # the shift is the same at every position

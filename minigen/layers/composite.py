@@ -7,10 +7,11 @@
 
         def unwire(self, b, dy):              # b.mu(dmu) is that call's backward; the calls come back latest first
             dmu, dlogvar = dy
-            return b.trunk(b.logvar(dlogvar) + b.mu(dmu), need_dx=b.need_dx)
+            return b.trunk(add(b.logvar(dlogvar), b.mu(dmu)), need_dx=b.need_dx)
 
-Between the calls the wiring is linear: sums, differences, multiples, tuples. So the tangent of `wire` is `wire` itself with
-every sub-layer's jvp in place of its forward, and the tangent of `unwire` is `unwire` on pairs (value, tangent).
+Between the calls the wiring is linear: sums (`add` of wiring.py, or +), differences, multiples, tuples. So the tangent of `wire`
+is `wire` itself with every sub-layer's jvp in place of its forward, and the tangent of `unwire` is `unwire` on pairs (value,
+tangent).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from .layer import Cache, Layer
 from .params import Params
 from .tree import Tree, leaves, map_tree
 from .vector import Spec
-from .wiring import Back, Calls, There, pair_up, unpair
+from .wiring import Back, Calls, There, add, pair_up, unpair
 
 
 class Composite(Layer):
@@ -215,8 +216,8 @@ class Residual(Composite):
         self.f = f
 
     def wire(self, f: Any, x: Tree) -> Tree:
-        return map_tree(np.add, x, f.f(x))
+        return map_tree(add, x, f.f(x))
 
     def unwire(self, b: Any, dy: Tree) -> Tree:
         dx = b.f(dy, need_dx=b.need_dx)
-        return map_tree(lambda straight, through: straight + through, dy, dx) if b.need_dx else None
+        return map_tree(add, dy, dx) if b.need_dx else None

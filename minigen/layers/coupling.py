@@ -26,14 +26,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, concatenate
+from ..backend import Array
 from ..kernels import affine
+from ..kernels.combine import concatenate
 from ..random import Key
 from .bijection import Bijection
 from .composite import Composite
 from .layer import Layer
 from .masks import Halves, Join, Mask, Masked
 from .tree import Tree
+from .wiring import add
 
 
 class Transform(Layer):
@@ -155,7 +157,7 @@ class Coupling(Composite, Bijection):
         da, dz = parts[0], parts[1]
         parts = b.transform((dz, dlogdet))
         db, dh = parts[0], parts[1]
-        da = da + b.net(b.only(dh) if self.only else dh, need_dx=b.need_dx)
+        da = add(da, b.net(b.only(dh) if self.only else dh, need_dx=b.need_dx))
         return b.split((da, db))
 
     def inverse(self, z: Array) -> tuple[Array, Array]:

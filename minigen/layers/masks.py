@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, Shape, concatenate, resident, zeros
+from ..backend import Array, Shape, real_dtype, resident, zeros
+from ..kernels.combine import add, concatenate
 from .linear_map import LinearMap, LinearMapCache
 from .tree import Tree, leaves
 
@@ -64,12 +65,24 @@ class Halves(LinearMap):
         return concatenate(parts[::-1] if self.flip else parts, -1)
 
 
+class Numbers:
+    """A mask as zeros and ones, in the type and on the device of what they are multiplied with."""
+
+    def __init__(self, mask: Array) -> None:
+        self._of = {np.dtype(kind): np.asarray(mask, kind) for kind in (np.float32, np.float64)}
+
+    def beside(self, x: Array) -> Array:
+        """They, of x's real type, where x lies."""
+        return resident(self._of[real_dtype(x.dtype)], x)
+
+
 class Masked(LinearMap):
     """x (N, *mask.shape) -> (m x, (1 - m) x). Raises ValueError where the rows of x have another shape."""
 
     def __init__(self, mask: Array) -> None:
         super().__init__()
         self.kept = np.asarray(mask, bool)
+        self.m, self.rest = Numbers(self.kept), Numbers(~self.kept)
 
     def fix(self, x: Array) -> LinearMapCache:
         if x.shape[1:] != self.kept.shape:
@@ -77,18 +90,15 @@ class Masked(LinearMap):
         return LinearMapCache(x.shape)
 
     def there(self, x: Array, cache: Any) -> Tree:
-        m = resident(self.kept, x)
-        return m * x, ~m * x
+        return add((self.m.beside(x), x)), add((self.rest.beside(x), x))
 
     def back(self, dy: Tree, cache: Any) -> Array:
         return self.join(dy)
 
     def join(self, parts: Tree) -> Array:
         """S': m kept + (1 - m) moved. None stands for zeros."""
-        kept, moved = parts
-        m = resident(self.kept, next(leaves(parts)))
-        whole: Any = (0 if kept is None else m * kept) + (0 if moved is None else ~m * moved)
-        return whole
+        sides = zip((self.m, self.rest), parts, strict=True)
+        return add(*((m.beside(part), part) for m, part in sides if part is not None))
 
 
 class JoinCache(NamedTuple):
@@ -118,10 +128,10 @@ class Mask(LinearMap):
 
     def __init__(self, mask: Array) -> None:
         super().__init__()
-        self.mask = np.asarray(mask, bool)
+        self.mask = Numbers(mask)
 
     def there(self, x: Array, cache: Any) -> Array:
-        return x * resident(self.mask, x)
+        return add((self.mask.beside(x), x))
 
     def back(self, dy: Array, cache: Any) -> Array:
         return self.there(dy, cache)

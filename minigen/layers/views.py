@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ..backend import Array, Shape
+from ..kernels import combine
 
 Gradient: TypeAlias = Array | Callable[..., Array]  # an array, or f(out=, accumulate=) that computes it where it belongs
 
@@ -102,6 +103,8 @@ class Gradients(MutableMapping[str, Array]):
         first = place in self._zero
         if callable(g):
             g(out=array, accumulate=not first)
+        elif type(array) is not np.ndarray:
+            combine.add(*(() if first else (array,)), g, out=array)
         elif first:
             np.positive(g, out=array)  # as strict as the sum below about shape and type
         else:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..kernels import combine
 from .layer import Cache
 from .tree import NOTHING, Nothing, Tree, leaves, replace
 
@@ -32,7 +33,7 @@ class Pair:
     dot: Any
 
     def __add__(self, other: Pair | Nothing | int) -> Pair:
-        return Pair(self.value + other.value, self.dot + other.dot) if isinstance(other, Pair) else _only(self, other)
+        return add(self, other) if isinstance(other, Pair) else _only(self, other)
 
     __radd__ = __add__
 
@@ -55,6 +56,22 @@ class Pair:
 
     def __getitem__(self, part: Any) -> Pair:
         return Pair(self.value[part], self.dot[part])
+
+
+def add(*terms: Any) -> Any:
+    """The sum of what goes through the wires, arrays or pairs, in one pass over memory: `add(f.two(h), f.skip(x))`.
+
+    NOTHING and 0 are left out; what is alone stays itself. `+` means the same, and on a GPU is a kernel of the array library's.
+    """
+    there = [term for term in terms if term is not NOTHING and not (isinstance(term, int) and term == 0)]
+    if len(there) < 2:
+        return (there or terms)[0]
+    if any(isinstance(term, Pair) for term in there):
+        for term in there:
+            if not isinstance(term, Pair):
+                return _only(there[0], term) if isinstance(there[0], Pair) else _only(there[1], there[0])
+        return Pair(add(*(pair.value for pair in there)), add(*(pair.dot for pair in there)))
+    return combine.add(*there)
 
 
 def _only(pair: Pair, other: Any) -> Pair:

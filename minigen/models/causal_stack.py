@@ -28,6 +28,7 @@ from ..layers.gated import GatedUnit
 from ..layers.linear import Linear
 from ..layers.tree import NOTHING, Tree
 from ..layers.vector import Initialiser
+from ..layers.wiring import add
 from ..random import Key
 
 
@@ -92,15 +93,15 @@ class CausalStack(Composite):
 
     def wire(self, f: Any, x: Tree) -> Tree:
         before, label = x
-        h, skips = f.embed(before), 0  # (N, T, R)
+        h, skips = f.embed(before), list[Tree]()  # (N, T, R)
         for i in range(len(self.blocks)):
-            u = f.blocks[i]((h, label))
-            h, skips = h + u, skips + u
-        return f.head(skips)
+            h = add(h, skips[-1]) if skips else h
+            skips.append(f.blocks[i]((h, label)))
+        return f.head(add(*skips))
 
     def unwire(self, b: Any, dy: Tree) -> Tree:
         dskips, dh = b.head(dy), NOTHING  # nobody uses the last h
         for i in reversed(range(len(self.blocks))):
-            through, _ = b.blocks[i](dskips + dh)
-            dh = dh + through
+            through, _ = b.blocks[i](add(dskips, dh))
+            dh = add(dh, through)
         return b.embed(dh), NOTHING

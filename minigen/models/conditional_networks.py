@@ -18,6 +18,7 @@ from ..layers.inner_product import InnerProduct
 from ..layers.linear import Linear
 from ..layers.shape import Flatten, Reshape
 from ..layers.tree import Tree
+from ..layers.wiring import add
 
 
 class ConditionalGenerator(Composite):
@@ -89,9 +90,9 @@ class ProjectionDiscriminator(Composite):
     def wire(self, f: Any, x: Tree) -> Tree:
         images, y = x
         h = f.trunk(images)  # (N, F)
-        return f.out(h) + f.inner((f.label(y), h))
+        return add(f.out(h), f.inner((f.label(y), h)))
 
     def unwire(self, b: Any, dy: Tree) -> Tree:
         dlabel, dh = b.inner(dy)
         dy_label = b.label(dlabel)
-        return b.trunk(dh + b.out(dy), need_dx=b.need_dx), dy_label
+        return b.trunk(add(dh, b.out(dy)), need_dx=b.need_dx), dy_label

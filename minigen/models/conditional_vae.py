@@ -40,6 +40,7 @@ from ..layers.layer import Layer
 from ..layers.linear import Linear
 from ..layers.shape import Flatten, Reshape
 from ..layers.tree import Tree
+from ..layers.wiring import add
 from ..losses import bernoulli, gaussian_kl
 from ..random import Key
 from .labelled import Labelled, asked_for, labelled
@@ -57,7 +58,7 @@ class Told(Composite):
 
     def wire(self, f: Any, x: Tree) -> Tree:
         rows, y = x
-        return f.act(f.linear(rows) + f.label(y))
+        return f.act(add(f.linear(rows), f.label(y)))
 
     def unwire(self, b: Any, dy: Tree) -> Tree:
         da = b.act(dy)
@@ -94,7 +95,7 @@ class ConditionalElbo(Objective):
         if backward:
             dz, _ = model.decoder.backward(dlogits, decoder_cache)
             dmu_z, dlogvar_z = reparameterize_backward(dz, logvar, noise.eps)
-            model.encoder.backward((dmu + dmu_z, dlogvar + dlogvar_z), encoder_cache, need_dx=False)
+            model.encoder.backward((add(dmu, dmu_z), add(dlogvar, dlogvar_z)), encoder_cache, need_dx=False)
 
         return {"reconstruction": reconstruction, "kl": kl}, forward.made(self.updates)
 

@@ -32,6 +32,7 @@ from ..layers.embedding import Embedding
 from ..layers.gated import GatedUnit
 from ..layers.masked_conv2d import MaskedConv2d, horizontal, spread, vertical
 from ..layers.tree import Tree
+from ..layers.wiring import add
 from ..random import Key
 from .model import Recipe
 from .pixelcnn import pointwise
@@ -83,9 +84,9 @@ class VerticalStack(Composite):
     def unwire(self, b: Any, dy: Tree) -> Tree:
         dv: Any = 0
         for l in reversed(range(1, len(self.convs))):
-            dv = dv + b.links[l](dy[l])
+            dv = add(dv, b.links[l](dy[l]))
             dv = b.gate(b.convs[l](dv)[0])
-        return b.convs[0](dv + b.links[0](dy[0]), need_dx=b.need_dx)
+        return b.convs[0](add(dv, b.links[0](dy[0])), need_dx=b.need_dx)
 
 
 class HorizontalStack(Composite):
@@ -102,16 +103,16 @@ class HorizontalStack(Composite):
 
     def wire(self, f: Any, x: Tree) -> Tree:
         x, told, y = x
-        h = f.outs[0](f.gate(f.rows[0]((x, y)) + told[0]))
+        h = f.outs[0](f.gate(add(f.rows[0]((x, y)), told[0])))
         for l in range(1, len(self.rows)):
-            h = h + f.outs[l](f.gate(f.rows[l]((h, y)) + told[l]))
+            h = add(h, f.outs[l](f.gate(add(f.rows[l]((h, y)), told[l]))))
         return f.head(h)
 
     def unwire(self, b: Any, dy: Tree) -> Tree:
         dh, dtold = b.head(dy), {}
         for l in reversed(range(1, len(self.rows))):
             dtold[l] = b.gate(b.outs[l](dh))
-            dh = dh + b.rows[l](dtold[l])[0]
+            dh = add(dh, b.rows[l](dtold[l])[0])
         dtold[0] = b.gate(b.outs[0](dh))
         dx = b.rows[0](dtold[0], need_dx=b.need_dx)[0]
         return dx, tuple(dtold[l] for l in range(len(self.rows))), None
@@ -132,7 +133,7 @@ class TwoStacks(Composite):
 
     def unwire(self, b: Any, dy: Tree) -> Tree:
         dx_row, dtold, _ = b.horizontal(dy)
-        dx = dx_row + b.vertical(dtold, need_dx=b.need_dx)[0]
+        dx = add(dx_row, b.vertical(dtold, need_dx=b.need_dx)[0])
         return (dx, None) if self.classes else dx
 
 

@@ -30,6 +30,7 @@ from ..layers.linear import Linear
 from ..layers.time_embedding import TimeEmbedding
 from ..layers.tree import Tree
 from ..layers.upsample import NearestUpsample
+from ..layers.wiring import add
 
 GROUPS = 8
 FREQUENCIES = 16
@@ -67,13 +68,13 @@ class Block(Composite):
     def wire(self, f: Any, x: Tree) -> Tree:
         x, e = x
         h = f.shift((f.one(x), f.time(e)))
-        return f.two(h) + (f.skip(x) if self.wider else x)
+        return add(f.two(h), f.skip(x) if self.wider else x)
 
     def unwire(self, b: Any, dy: Tree) -> Tree:
         dx = b.skip(dy) if self.wider else dy
         dh, dshift = b.shift(b.two(dy))
         de = b.time(dshift)
-        return dx + b.one(dh), de
+        return add(dx, b.one(dh)), de
 
 
 class UNet(Composite):
@@ -108,7 +109,7 @@ class UNet(Composite):
     def wire(self, f: Any, x: Tree) -> Tree:
         x, t, *label = x
         e = f.time(t)
-        e = f.silu(e + f.label(label[0]) if self.classes else e)  # (N, E)
+        e = f.silu(add(e, f.label(label[0])) if self.classes else e)  # (N, E)
         s1 = f.d1((f.stem(x), e))  # (N, H, W, w)
         s2 = f.d2((f.down1(s1), e))  # (N, H/2, W/2, 2w)
         s3 = f.d3((f.down2(s2), e))  # (N, H/4, W/4, 2w)
@@ -125,10 +126,10 @@ class UNet(Composite):
         dh, de3 = b.u3(b.up2(dh))
         dh, ds3 = b.join(dh)
         dh, de4 = b.mid(dh)
-        dh, de5 = b.d3(ds3 + b.att(dh))
-        dh, de6 = b.d2(ds2 + b.down2(dh))
-        dh, de7 = b.d1(ds1 + b.down1(dh))
+        dh, de5 = b.d3(add(ds3, b.att(dh)))
+        dh, de6 = b.d2(add(ds2, b.down2(dh)))
+        dh, de7 = b.d1(add(ds1, b.down1(dh)))
         dx = b.stem(dh, need_dx=b.need_dx)
-        de = b.silu(de1 + de2 + de3 + de4 + de5 + de6 + de7)
+        de = b.silu(add(de1, de2, de3, de4, de5, de6, de7))
         dlabel = (b.label(de),) if self.classes else ()
         return dx, b.time(de, need_dx=b.need_dx), *dlabel

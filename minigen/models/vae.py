@@ -32,6 +32,7 @@ from ..layers.linear import Linear
 from ..layers.shape import Flatten, Reshape
 from ..layers.tree import Tree
 from ..layers.vector import Initialiser
+from ..layers.wiring import add
 from ..losses import bernoulli, gaussian_kl
 from ..random import Key
 from .latent import line
@@ -81,7 +82,7 @@ class Encoder(Composite):
 
     def unwire(self, b: Any, dy: Tree) -> Tree:
         dmu, dlogvar = dy
-        dh = b.logvar(dlogvar) + b.mu(dmu)
+        dh = add(b.logvar(dlogvar), b.mu(dmu))
         return b.trunk(dh, need_dx=b.need_dx)
 
 
@@ -125,7 +126,7 @@ class NegativeElbo(Objective):
         if backward:
             dz = decoder.backward(dlogits, decoder_cache)
             dmu_z, dlogvar_z = reparameterize_backward(dz, logvar, noise.eps)
-            encoder.backward((dmu + dmu_z, dlogvar + dlogvar_z), encoder_cache, need_dx=False)
+            encoder.backward((add(dmu, dmu_z), add(dlogvar, dlogvar_z)), encoder_cache, need_dx=False)
 
         terms = {"reconstruction": reconstruction, "kl": beta * kl}
         return terms, {"encoder": encoded, "decoder": (logits, decoder_cache)}

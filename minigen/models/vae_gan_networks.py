@@ -16,6 +16,7 @@ from ..layers.layer import Layer
 from ..layers.linear import Linear
 from ..layers.shape import Flatten
 from ..layers.tree import Tree
+from ..layers.wiring import add
 from .vae import Encoder
 
 
@@ -32,7 +33,7 @@ class FeatureDiscriminator(Composite):
 
     def unwire(self, b: Any, dy: Tree) -> Tree:
         dh, dl = dy
-        return b.features(b.out(dl) + dh, need_dx=b.need_dx)
+        return b.features(add(b.out(dl), dh), need_dx=b.need_dx)
 
 
 def convolutional_encoder(shape: tuple[int, int, int], latents: int, n: int) -> Encoder:
