@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minigen.backend import Array, empty, empty_like
+from minigen.backend import Array, empty_like
 
 from .. import arguments
 from ..dispatch import Ladder
-from .term import Product, Term, product_of
+from .term import Term, product_of
 
 # Work: numbers of the result. On a CPU NumPy's sums and copies are as fast as memory: there is no rung of Numba.
 LADDER = Ladder(__name__, numba="definition", numba_from=1)
@@ -37,24 +37,20 @@ def add(*terms: Term, out: Array | None = None) -> Array:
     except ValueError:
         shapes = ", ".join(str(x.shape) for x in arrays)
         raise ValueError(f"combine.add: shapes {shapes} cannot be broadcast together: reshape one before the call") from None
-    if out is None:
-        out = empty(shape, dtype, like=arrays[0])
-    elif out.shape != shape or out.dtype != dtype:
+    if out is not None and (out.shape != shape or out.dtype != dtype):
         raise ValueError(f"combine.add: out must be {shape} {dtype}, got {out.shape} {out.dtype}")
-    LADDER.choose(out.size, out, *arrays).add(products, out)
-    return out
+    y: Array = LADDER.choose(1, *arrays).add(*products, out=out)
+    return y
 
 
 def concatenate(parts: Sequence[Array], axis: int = 0) -> Array:
     """The parts, one or more, one after the other along `axis`. Raises ValueError where they differ in another axis."""
-    first = parts[0]
-    axis = axis % first.ndim
-    if len({(*x.shape[:axis], *x.shape[axis + 1 :]) for x in parts}) > 1:
-        shapes = ", ".join(str(x.shape) for x in parts)
-        raise ValueError(f"concatenate: shapes {shapes} differ in another axis than {axis}")
-    shape = (*first.shape[:axis], sum(x.shape[axis] for x in parts), *first.shape[axis + 1 :])
-    whole = empty(shape, np.result_type(*(x.dtype for x in parts)), like=first)
-    LADDER.choose(whole.size, whole, *parts).concatenate(parts, axis, whole)
+    if type(parts[0]) is not np.ndarray:  # NumPy's own says it
+        axis = axis % parts[0].ndim
+        if len({(*x.shape[:axis], *x.shape[axis + 1 :]) for x in parts}) > 1:
+            shapes = ", ".join(str(x.shape) for x in parts)
+            raise ValueError(f"concatenate: shapes {shapes} differ in another axis than {axis}")
+    whole: Array = LADDER.choose(1, *parts).concatenate(parts, axis)
     return whole
 
 
@@ -62,6 +58,5 @@ def contiguous(x: Array) -> Array:
     """`x` itself where it is C-contiguous, else a copy in memory from the allocator."""
     if x.flags.c_contiguous:
         return x
-    copy = empty_like(x)
-    LADDER.choose(x.size, copy, x).add([Product(1, x)], copy)
+    copy: Array = LADDER.choose(1, x).add(x, out=empty_like(x))
     return copy

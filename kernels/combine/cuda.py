@@ -13,29 +13,38 @@ from functools import cache
 
 import numpy as np
 
-from minigen.backend import Array, empty_like, resident
+from minigen.backend import Array, empty, empty_like, resident
 
 from ..cuda.launch import each
-from .term import Product
-from .walk import AT_ONCE, Walk, passes, rows_apart, walk_of
+from .term import Product, Term, product_of
+from .walk import Walk, rows_apart, walk_of
 
+AT_ONCE = 4  # terms of one pass, and parts
 FOURS = 4
 
 
-def add(products: Sequence[Product], out: Array) -> None:
-    """Fills out."""
-    for terms in passes(products, out):
-        views = [view for one in terms for view in (one.x, one.w)]
-        walk = walk_of(out.shape, out, *(view for view in views if view is not None))
-        present = iter(walk.steps[1:])
-        none = (0,) * len(walk.sizes)
-        walk = Walk(walk.sizes, (walk.steps[0], *(none if view is None else next(present) for view in views)))
-        absent = [None] * (2 * (AT_ONCE - len(terms)))
-        factors = [one.f for one in terms] + [0] * (AT_ONCE - len(terms))
-        wide = FOURS if _in_fours(walk) else 1
-        table = resident(_table(walk), out)
-        sizes = table, len(walk.sizes), out.size, wide
-        each("combine/products.cu", "combine_add", out.size // wide, out, *views, *absent, *factors, *sizes, TERMS=len(terms))
+def add(*terms: Term, out: Array | None = None) -> Array:
+    """The sum."""
+    products = [product_of(term) for term in terms]
+    if out is None:
+        arrays = [x for one in products for x in (one.x, one.w) if x is not None]
+        out = empty(np.broadcast_shapes(*(x.shape for x in arrays)), like=arrays[0])
+    elif len(products) > AT_ONCE:
+        return add(add(*products), out=out)  # a later pass may read it
+    _pass(products[:AT_ONCE], out)
+    for begin in range(AT_ONCE, len(products), AT_ONCE - 1):
+        _pass([Product(1, out), *products[begin : begin + AT_ONCE - 1]], out)
+    return out
+
+
+def _pass(products: Sequence[Product], out: Array) -> None:
+    views = [view for one in products for view in (one.x, one.w)]
+    walk = walk_of(out.shape, out, *views)
+    absent, wide = AT_ONCE - len(products), FOURS if _in_fours(walk) else 1
+    factors = *(one.f for one in products), *[0] * absent
+    arrays = out, *views, *[None] * (2 * absent)
+    sizes = resident(_table(walk), out), len(walk.sizes), out.size, wide
+    each("combine/products.cu", "combine_add", out.size // wide, *arrays, *factors, *sizes, TERMS=len(products))
 
 
 @cache
@@ -55,36 +64,25 @@ def _are_fours(*numbers: int) -> bool:
     return all(n % FOURS == 0 for n in numbers)
 
 
-def concatenate(parts: Sequence[Array], axis: int, out: Array) -> None:
-    """Fills out."""
-    columns = math.prod(out.shape[axis:])
-    rows, begin = out.reshape(-1, columns), 0
+def concatenate(parts: Sequence[Array], axis: int = 0) -> Array:
+    """The parts along one axis."""
+    like, axis = parts[0], axis % parts[0].ndim
+    widths = [math.prod(x.shape[axis:]) for x in parts]
+    rows = empty((math.prod(like.shape[:axis]), sum(widths)), like=like)  # of the whole
+    begin = 0
     for first in range(0, len(parts), AT_ONCE):
-        some = [_without_gaps(x, axis) for x in parts[first : first + AT_ONCE]]
-        widths = [math.prod(x.shape[axis:]) for x in some]
-        apart = [rows_apart(x, axis) or 0 for x in some]
+        some, of_some = [_without_gaps(x, axis) for x in parts[first : first + AT_ONCE]], widths[first : first + AT_ONCE]
+        there = rows[:, begin : begin + sum(of_some)]
+        begin += sum(of_some)
         absent = AT_ONCE - len(some)
-        numbers = (*widths, *[0] * absent, columns, *apart, *[0] * absent)
-        there = rows[:, begin : begin + sum(widths)]
-        wide = FOURS if _are_fours(*numbers) else 1
-        each(
-            "combine/beside.cu",
-            "combine_beside",
-            there.size // wide,
-            there,
-            *some,
-            *[None] * absent,
-            *numbers,
-            there.size,
-            wide,
-        )
-        begin += sum(widths)
+        numbers = *of_some, *[0] * absent, sum(widths), *(rows_apart(x, axis) or 0 for x in some), *[0] * absent
+        n, wide = there.size, FOURS if _are_fours(*numbers) else 1
+        each("combine/beside.cu", "combine_beside", n // wide, there, *some, *[None] * absent, *numbers, n, wide)
+    return rows.reshape(*like.shape[:axis], sum(x.shape[axis] for x in parts), *like.shape[axis + 1 :])
 
 
 def _without_gaps(x: Array, axis: int) -> Array:
     """x, whose rows from `axis` on lie without gaps, or a copy that does."""
     if rows_apart(x, axis) is not None:
         return x
-    copy = empty_like(x)
-    add([Product(1, x)], copy)
-    return copy
+    return add(x, out=empty_like(x))

@@ -16,20 +16,24 @@ from typing import Any
 
 import numpy as np
 
-from minigen.backend import Array, array_module
+from minigen.backend import Array, array_module, empty
 
-from .term import Product
+from .term import Product, Term, product_of
 
 
-def add(products: Sequence[Product], out: Array) -> None:
-    """Fills out."""
-    total = _value(products[0])
-    for one in products[1:-1]:
-        total = total + _value(one)
-    if len(products) == 1:
-        out[...] = total
-    else:
-        np.add(total, _value(products[-1]), out=out)
+def add(*terms: Term, out: Array | None = None) -> Array:
+    """The sum."""
+    products = [product_of(term) for term in terms]
+    values = [_value(one) for one in products]
+    total = values[0]
+    for value in values[1:-1]:
+        total = total + value
+    if len(values) > 1:
+        return np.add(total, values[-1], out=out)
+    if out is None:
+        return total.copy() if total is products[0].x else total
+    out[...] = total
+    return out
 
 
 def _value(one: Product) -> Any:
@@ -38,6 +42,10 @@ def _value(one: Product) -> Any:
     return x if one.f == 1 else one.f * x
 
 
-def concatenate(parts: Sequence[Array], axis: int, out: Array) -> None:
-    """Fills out."""
-    array_module(out).concatenate(parts, axis, out=out)
+def concatenate(parts: Sequence[Array], axis: int = 0) -> Array:
+    """The parts along one axis."""
+    first = parts[0]
+    shape = list(first.shape)
+    shape[axis] = sum(part.shape[axis] for part in parts)
+    whole = empty(tuple(shape), np.result_type(*(part.dtype for part in parts)), like=first)
+    return array_module(first).concatenate(parts, axis, out=whole)

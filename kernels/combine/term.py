@@ -21,6 +21,8 @@ class Product(NamedTuple):
 
 def product_of(term: Term) -> Product:
     """Numbers together, arrays apart. Raises ValueError where a term has no array, or more than two."""
+    if isinstance(term, Product):
+        return term
     if not isinstance(term, tuple):
         return Product(1, term)
     f: Any = 1

@@ -9,15 +9,10 @@ Legend: R axes, V views.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
 from minigen.backend import Array, Shape
-
-from .term import Product
-
-AT_ONCE = 4  # terms of one pass
 
 
 class Walk(NamedTuple):
@@ -27,19 +22,22 @@ class Walk(NamedTuple):
     steps: tuple[Shape, ...]  # (V, R), in numbers; 0 where a view is broadcast
 
 
-def walk_of(shape: Shape, *views: Array) -> Walk:
-    """The walk through views that are broadcast to `shape`."""
-    return _walk(shape, tuple((x.shape, x.strides, x.itemsize) for x in views))
+def walk_of(shape: Shape, *views: Array | None) -> Walk:
+    """The walk through views that are broadcast to `shape`; None, a view that is not there, has steps of 0."""
+    return _walk(shape, tuple(((), (), 1) if x is None else (x.shape, x.strides, x.itemsize) for x in views))
 
 
 def rows_apart(x: Array, axis: int) -> int | None:
     """How many numbers lie between rows of x, where a row is all of x's axes from `axis` on; None where it has gaps."""
-    rows, row = (
-        _walk(x.shape[part], ((x.shape[part], x.strides[part], x.itemsize),)) for part in (slice(axis), slice(axis, None))
-    )
+    rows, row = _one(x, slice(axis)), _one(x, slice(axis, None))
     if len(rows.sizes) > 1 or len(row.sizes) > 1 or (row.sizes[0] > 1 and row.steps[0][0] != 1):
         return None
     return rows.steps[0][0]
+
+
+def _one(x: Array, axes: slice) -> Walk:
+    """Through some axes of x alone."""
+    return _walk(x.shape[axes], ((x.shape[axes], x.strides[axes], x.itemsize),))
 
 
 @cache
@@ -61,10 +59,3 @@ def _steps(shape: Shape, own: Shape, strides: Shape, itemsize: int) -> list[int]
     """Of one view, along all axes of `shape`."""
     added = len(shape) - len(own)
     return [0] * added + [0 if size == 1 else step // itemsize for size, step in zip(own, strides, strict=True)]
-
-
-def passes(products: Sequence[Product], out: Array) -> Iterator[Sequence[Product]]:
-    """The terms of each pass: AT_ONCE, and then `out` and those that follow."""
-    yield products[:AT_ONCE]
-    for begin in range(AT_ONCE, len(products), AT_ONCE - 1):
-        yield [Product(1, out), *products[begin : begin + AT_ONCE - 1]]

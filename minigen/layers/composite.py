@@ -9,8 +9,8 @@
             dmu, dlogvar = dy
             return b.trunk(add(b.logvar(dlogvar), b.mu(dmu)), need_dx=b.need_dx)
 
-Between the calls the wiring is linear: sums (`add` of wiring.py, or +), differences, multiples, tuples. So the tangent of `wire`
-is `wire` itself with every sub-layer's jvp in place of its forward, and the tangent of `unwire` is `unwire` on pairs (value,
+Between the calls the wiring is linear: sums (`add` of wiring.py, or +), differences, multiples, tuples. So the tangent of
+`wire` is `wire` itself with every sub-layer's jvp in place of its forward, and that of `unwire` is `unwire` on pairs (value,
 tangent).
 """
 

@@ -97,7 +97,7 @@ class Masked(LinearMap):
 
     def join(self, parts: Tree) -> Array:
         """S': m kept + (1 - m) moved. None stands for zeros."""
-        sides = zip((self.m, self.rest), parts, strict=True)
+        sides = (self.m, parts[0]), (self.rest, parts[1])
         return add(*((m.beside(part), part) for m, part in sides if part is not None))
 
 

@@ -33,15 +33,15 @@ class Pair:
     dot: Any
 
     def __add__(self, other: Pair | Nothing | int) -> Pair:
-        return add(self, other) if isinstance(other, Pair) else _only(self, other)
+        return add(self, other)
 
     __radd__ = __add__
 
     def __sub__(self, other: Pair | Nothing | int) -> Pair:
-        return Pair(self.value - other.value, self.dot - other.dot) if isinstance(other, Pair) else _only(self, other)
+        return add(self, -other)
 
     def __rsub__(self, other: Nothing | int) -> Pair:
-        return _only(-self, other)
+        return add(-self, other)
 
     def __mul__(self, constant: Any) -> Pair:
         return Pair(self.value * constant, self.dot * constant)
@@ -66,19 +66,13 @@ def add(*terms: Any) -> Any:
     there = [term for term in terms if term is not NOTHING and not (isinstance(term, int) and term == 0)]
     if len(there) < 2:
         return (there or terms)[0]
-    if any(isinstance(term, Pair) for term in there):
-        for term in there:
-            if not isinstance(term, Pair):
-                return _only(there[0], term) if isinstance(there[0], Pair) else _only(there[1], there[0])
-        return Pair(add(*(pair.value for pair in there)), add(*(pair.dot for pair in there)))
-    return combine.add(*there)
-
-
-def _only(pair: Pair, other: Any) -> Pair:
-    """A sum with nothing else in it. A constant has no place in one: it is not linear, and its tangent would be lost."""
-    if isinstance(other, Nothing) or (isinstance(other, int) and other == 0):
-        return pair
-    raise TypeError(f"unwire adds a {type(other).__name__} to a gradient: between its calls there is linear wiring alone")
+    pairs = [term for term in there if isinstance(term, Pair)]
+    if not pairs:
+        return combine.add(*there)
+    if len(pairs) < len(there):  # a constant is not linear, and its tangent would be lost
+        other = next(term for term in there if not isinstance(term, Pair))
+        raise TypeError(f"unwire adds a {type(other).__name__} to a gradient: between its calls there is linear wiring alone")
+    return Pair(add(*(pair.value for pair in pairs)), add(*(pair.dot for pair in pairs)))
 
 
 def pair_up(value: Tree, dot: Tree) -> Tree:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import combine_cases
 import conv_cases
 import cuda_cases
 import layer_cases
@@ -14,7 +15,8 @@ from minigen.kernels.cuda import tiling
 from minigen.kernels.matmul import cuda as matmul
 from minigen.random import Key
 
-CASES = [*cuda_cases.MATRIX_CASES, *conv_cases.cases(), *layer_cases.cases(), *pass_cases.cases()]
+CASES = [case for cases in (conv_cases, layer_cases, pass_cases, combine_cases) for case in cases.cases()]
+CASES += cuda_cases.MATRIX_CASES
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])

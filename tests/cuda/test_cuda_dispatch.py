@@ -23,6 +23,7 @@ from minigen.kernels import (
     bernoulli,
     categorical,
     clip,
+    combine,
     conv2d,
     epilogue,
     games,
@@ -58,6 +59,7 @@ LADDERS = {
     "bernoulli": ("loss", "rows", "rows_gradient"),
     "categorical": ("loss",),
     "clip": ("to_norm", "to_range"),
+    "combine": ("add", "concatenate"),
     "conv2d": ("forward", "input_gradient", "weight_gradient"),
     "epilogue": ("finish", "back"),
     "games": ("loss",),
@@ -208,6 +210,9 @@ def operations():
     for limit in (1.0, 1e3):
         yield f"clipped to the norm {limit}", clipped(limit), (normal("one", 300), normal("other", 5001))
     yield "clipped to a range", bounded, (normal("one", 300),)
+    yield "combine", lambda x, z, s: combine.add((2.0, x), (-0.5, s, z)), (rows, rows**2, rows[:, :1, :1])
+    yield "combine: a copy", lambda x: combine.contiguous(x.swapaxes(0, 2)), (rows,)
+    yield "combine: side by side", lambda *parts: combine.concatenate(parts, -1), (rows, rows[..., :3], rows[..., 1:])
     yield "gaussian", lambda *given: gaussian.loss(*given, scale=0.7), (rows, rows + 1, rows - 1)
     yield "divergence", gaussian.divergence, (rows, rows / 3)
     mu, logvar, eps, dz = normal("mu", 3, 5), normal("logvar", 3, 5), normal("eps", 3, 4, 5), normal("dz", 3, 4, 5)

@@ -72,6 +72,7 @@ def unavailable(why: str) -> None:
 
 def run(sanitizer: str, what: str) -> None:
     """All cases, or one of the mistakes."""
+    import combine_cases
     import conv_cases
     import cuda_cases
     import layer_cases
@@ -88,7 +89,10 @@ def run(sanitizer: str, what: str) -> None:
                 plain(of, kernel, *rest)
 
             on_cpu.launch = noted
-            cases = (*cuda_cases.MATRIX_CASES, *conv_cases.cases(), *layer_cases.cases(), *pass_cases.cases())
+            cases = (
+                *cuda_cases.MATRIX_CASES,
+                *(case for kind in (conv_cases, layer_cases, pass_cases, combine_cases) for case in kind.cases()),
+            )
             print(sum(case(sanitizer) for case in cases))
             missing = {f"{name} {kernel}" for name in source.names() for kernel in source.read(name).kernels} - launched
             if missing:

@@ -9,7 +9,8 @@ import numpy as np
 from minigen.kernels.dispatch import Ladder, rungs
 
 OPERATIONS = (
-    *("act_norm", "activation", "adam", "affine", "attention", "average", "bernoulli", "categorical", "clip", "conv2d"),
+    *("act_norm", "activation", "adam", "affine", "attention", "average", "bernoulli", "categorical", "clip"),
+    *("combine", "conv2d"),
     *("epilogue", "games", "gated", "gaussian", "masked_conv2d", "matmul", "normalise", "philox", "reparameterize"),
     *("resample", "sgd", "softmax", "spline", "squares", "sums", "units"),
 )

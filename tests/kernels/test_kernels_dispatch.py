@@ -26,6 +26,7 @@ FUNCTIONS = {
     "bernoulli": ("loss", "rows", "rows_gradient"),
     "categorical": ("loss",),
     "clip": ("to_norm", "to_range"),
+    "combine": ("add", "concatenate"),
     "games": ("loss",),
     "gated": ("forward", "gradient"),
     "gaussian": ("loss", "divergence"),

@@ -1,0 +1,64 @@
+"""Sums of branches, shifts of channels, halves and joined halves: what `benchmarks.kernels` times between the layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.kernel_cases import Case, Peer, normal, tensor
+
+
+def combine() -> Iterator[Case]:
+    """The U-Net of ddpm at its widest, its shifts by the time, its joins; half of each row of realnvp."""
+    for kind, shape in (
+        ("reference", (64, 28, 28, 16)),
+        ("reference", (64, 14, 14, 32)),
+        ("ragged", (13, 7, 9, 5)),
+        ("GPU", (256, 64, 64, 32)),
+    ):
+        N, *_, C = shape
+
+        def branches(shape: Any = shape) -> Any:
+            return (normal("x", *shape), normal("z", *shape)), {}
+
+        def shift(shape: Any = shape, N: int = N, C: int = C) -> Any:
+            return (normal("x", *shape), normal("s", N, 1, 1, C)), {}
+
+        def joined(shape: Any = shape) -> Any:
+            return ([normal("x", *shape), normal("z", *shape)], -1), {}
+
+        what = "x".join(map(str, shape))
+        yield Case("combine", "add", what, kind, branches, summed)
+        yield Case("combine", "add", f"{what}, shifted", kind, shift, summed)
+        yield Case("combine", "concatenate", what, kind, joined, beside)
+    for kind, rows, columns in (("reference", 128, 784), ("ragged", 37, 35), ("GPU", 1 << 14, 4096)):
+
+        def half(rows: int = rows, columns: int = columns) -> Any:
+            return (normal("x", rows, columns)[:, columns // 2 :],), {}
+
+        yield Case("combine", "add", f"half of {rows}x{columns}", kind, half, copied)
+
+
+def summed(given: Any) -> dict[str, Peer]:
+    """x + z."""
+    x, z = map(tensor, given)
+    return {"+": Peer(lambda: x + z, as_it_is)}
+
+
+def beside(given: Any) -> dict[str, Peer]:
+    """torch.cat."""
+    parts = [tensor(x) for x in given[0]]
+    return {"cat": Peer(lambda: torch.cat(parts, -1), as_it_is)}
+
+
+def copied(given: Any) -> dict[str, Peer]:
+    """x.contiguous()."""
+    half = tensor(np.ascontiguousarray(given[0]))
+    x = torch.cat((half, half), 1)[:, : half.shape[1]]
+    return {"contiguous": Peer(lambda: x.contiguous(), as_it_is)}
+
+
+as_it_is: Callable[[Any], Any] = lambda made: made.numpy()
