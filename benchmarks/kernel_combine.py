@@ -30,10 +30,14 @@ def combine() -> Iterator[Case]:
         def joined(shape: Any = shape) -> Any:
             return ([normal("x", *shape), normal("z", *shape)], -1), {}
 
+        def parted(shape: Any = shape, C: int = C) -> Any:
+            return (normal("x", *shape), (C // 2, C - C // 2)), {}
+
         what = "x".join(map(str, shape))
         yield Case("combine", "add", what, kind, branches, summed)
         yield Case("combine", "add", f"{what}, shifted", kind, shift, summed)
         yield Case("combine", "concatenate", what, kind, joined, beside)
+        yield Case("combine", "split", what, kind, parted, halves)
     for kind, rows, columns in (("reference", 128, 784), ("ragged", 37, 35), ("GPU", 1 << 14, 4096)):
 
         def half(rows: int = rows, columns: int = columns) -> Any:
@@ -52,6 +56,13 @@ def beside(given: Any) -> dict[str, Peer]:
     """torch.cat."""
     parts = [tensor(x) for x in given[0]]
     return {"cat": Peer(lambda: torch.cat(parts, -1), as_it_is)}
+
+
+def halves(given: Any) -> dict[str, Peer]:
+    """Views that are copied."""
+    x, sizes = tensor(given[0]), list(given[1])
+    apart = lambda: [part.contiguous() for part in x.split(sizes, -1)]
+    return {"split, contiguous": Peer(apart, lambda made: [part.numpy() for part in made])}
 
 
 def copied(given: Any) -> dict[str, Peer]:

@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 
-from minigen.backend import Array, empty, empty_like, resident
+from minigen.backend import Array, Shape, empty, empty_like, resident
 
 from ..cuda.launch import each
 from .term import Product, Term, product_of
@@ -67,18 +67,40 @@ def _are_fours(*numbers: int) -> bool:
 def concatenate(parts: Sequence[Array], axis: int = 0) -> Array:
     """The parts along one axis."""
     like, axis = parts[0], axis % parts[0].ndim
-    widths = [math.prod(x.shape[axis:]) for x in parts]
-    rows = empty((math.prod(like.shape[:axis]), sum(widths)), like=like)  # of the whole
+    whole = empty(_with(like.shape, axis, sum(x.shape[axis] for x in parts)), like=like)
+    _beside("combine_beside", whole, [_without_gaps(x, axis) for x in parts], axis)
+    return whole
+
+
+def split(x: Array, sizes: Sequence[int], axis: int = -1) -> tuple[Array, ...]:
+    """The parts, none of them a view."""
+    axis = axis % x.ndim
+    parts = tuple(empty(_with(x.shape, axis, size), like=x) for size in sizes)
+    _beside("combine_apart", _without_gaps(x, axis), [part for part in parts if part.size], axis)
+    return parts
+
+
+def _beside(kernel: str, whole: Array, parts: Sequence[Array], axis: int) -> None:
+    """All parts, AT_ONCE in a launch: the columns of the whole that they are, beside each other."""
     begin = 0
     for first in range(0, len(parts), AT_ONCE):
-        some, of_some = [_without_gaps(x, axis) for x in parts[first : first + AT_ONCE]], widths[first : first + AT_ONCE]
-        there = rows[:, begin : begin + sum(of_some)]
-        begin += sum(of_some)
-        absent = AT_ONCE - len(some)
-        numbers = *of_some, *[0] * absent, sum(widths), *(rows_apart(x, axis) or 0 for x in some), *[0] * absent
+        some = parts[first : first + AT_ONCE]
+        absent, length = AT_ONCE - len(some), sum(x.shape[axis] for x in some)
+        there = whole[(slice(None),) * axis + (slice(begin, begin + length),)]
+        begin += length
+        widths = [math.prod(x.shape[axis:]) for x in some]
+        numbers = *widths, *[0] * absent, _apart(whole, axis), *(_apart(x, axis) for x in some), *[0] * absent
         n, wide = there.size, FOURS if _are_fours(*numbers) else 1
-        each("combine/beside.cu", "combine_beside", n // wide, there, *some, *[None] * absent, *numbers, n, wide)
-    return rows.reshape(*like.shape[:axis], sum(x.shape[axis] for x in parts), *like.shape[axis + 1 :])
+        each("combine/beside.cu", kernel, n // wide, there, *some, *[None] * absent, *numbers, n, wide)
+
+
+def _apart(x: Array, axis: int) -> int:
+    return rows_apart(x, axis) or 0
+
+
+def _with(shape: Shape, axis: int, size: int) -> Shape:
+    """The shape with another size along an axis."""
+    return (*shape[:axis], size, *shape[axis + 1 :])
 
 
 def _without_gaps(x: Array, axis: int) -> Array:

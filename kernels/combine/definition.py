@@ -12,6 +12,7 @@ Legend: y any shape, x and w of shapes that are broadcast to it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,11 @@ def _value(one: Product) -> Any:
     """f w x."""
     x = one.x if one.w is None else one.w * one.x
     return x if one.f == 1 else one.f * x
+
+
+def split(x: Array, sizes: Sequence[int], axis: int = -1) -> tuple[Array, ...]:
+    """Views."""
+    return tuple(np.split(x, list(accumulate(sizes))[:-1], axis))
 
 
 def concatenate(parts: Sequence[Array], axis: int = 0) -> Array:

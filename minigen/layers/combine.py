@@ -6,17 +6,12 @@ The way back from a sum is a copy for each term, from a concatenation a split, f
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import accumulate
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ..backend import Array, Shape, zeros
-from ..kernels.combine import add, concatenate
+from ..kernels.combine import add, concatenate, split
 from .linear_map import LinearMap
 from .tree import Tree, leaves
-
-Arrays = tuple[Array, ...]
 
 
 class PartsCache(NamedTuple):
@@ -60,7 +55,7 @@ class Concatenate(LinearMap):
         return concatenate(x, self.axis)
 
     def back(self, dy: Array, cache: Any) -> Tree:
-        return _parts(dy, (shape[self.axis] for shape in cache.shapes), self.axis)
+        return split(dy, [shape[self.axis] for shape in cache.shapes], self.axis)
 
 
 class Split(LinearMap):
@@ -80,7 +75,7 @@ class Split(LinearMap):
         return PartsCache(tuple(_at(self.axis, x.shape, size) for size in self.sizes))
 
     def there(self, x: Array, cache: Any) -> Tree:
-        return _parts(x, self.sizes, self.axis)
+        return split(x, self.sizes, self.axis)
 
     def back(self, dy: Tree, cache: Any) -> Tree:
         used = next(leaves(dy), None)
@@ -95,8 +90,3 @@ def _at(axis: int, shape: Shape, size: int) -> Shape:
     changed = list(shape)
     changed[axis] = size
     return tuple(changed)
-
-
-def _parts(x: Array, sizes: Iterable[int], axis: int) -> Arrays:
-    """Views, one of each size."""
-    return tuple(np.split(x, list(accumulate(sizes))[:-1], axis))

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..backend import Array, Shape, real_dtype, resident, zeros
-from ..kernels.combine import add, concatenate
+from ..kernels.combine import add, concatenate, split
 from .linear_map import LinearMap, LinearMapCache
 from .tree import Tree, leaves
 
@@ -51,7 +51,8 @@ class Halves(LinearMap):
 
     def there(self, x: Array, cache: Any) -> Tree:
         h = x.shape[-1] // 2
-        return (x[..., h:], x[..., :h]) if self.flip else (x[..., :h], x[..., h:])
+        parts = split(x, (h, x.shape[-1] - h))
+        return parts[::-1] if self.flip else parts
 
     def back(self, dy: Tree, cache: Any) -> Array:
         return self.join(dy, cache.shape)

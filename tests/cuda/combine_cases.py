@@ -55,6 +55,11 @@ def beside(parts, axis):
     together = cuda.concatenate(parts, axis)
     assert together.flags.c_contiguous
     np.testing.assert_array_equal(together, np.concatenate(parts, axis))
+    for whole in (together, np.repeat(together, 2, 0)[::2], np.repeat(together, 2, -1)[..., 1::2]):
+        apart = cuda.split(whole, [x.shape[axis] for x in parts], axis)
+        for got, part in zip(apart, parts, strict=True):
+            assert got.flags.c_contiguous
+            np.testing.assert_array_equal(got, part)
 
 
 def cases():

@@ -59,7 +59,7 @@ LADDERS = {
     "bernoulli": ("loss", "rows", "rows_gradient"),
     "categorical": ("loss",),
     "clip": ("to_norm", "to_range"),
-    "combine": ("add", "concatenate"),
+    "combine": ("add", "concatenate", "split"),
     "conv2d": ("forward", "input_gradient", "weight_gradient"),
     "epilogue": ("finish", "back"),
     "games": ("loss",),
@@ -213,6 +213,7 @@ def operations():
     yield "combine", lambda x, z, s: combine.add((2.0, x), (-0.5, s, z)), (rows, rows**2, rows[:, :1, :1])
     yield "combine: a copy", lambda x: combine.contiguous(x.swapaxes(0, 2)), (rows,)
     yield "combine: side by side", lambda *parts: combine.concatenate(parts, -1), (rows, rows[..., :3], rows[..., 1:])
+    yield "combine: taken apart", lambda x: combine.split(x, (2, 0, 1, x.shape[-1] - 3)), (rows,)
     yield "gaussian", lambda *given: gaussian.loss(*given, scale=0.7), (rows, rows + 1, rows - 1)
     yield "divergence", gaussian.divergence, (rows, rows / 3)
     mu, logvar, eps, dz = normal("mu", 3, 5), normal("logvar", 3, 5), normal("eps", 3, 4, 5), normal("dz", 3, 4, 5)

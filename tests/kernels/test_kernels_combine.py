@@ -68,6 +68,14 @@ def test_side_by_side(axis):
         combine.concatenate((X, Z[:2, :3, :1]), axis)
 
 
+def test_taken_apart():
+    for axis, sizes in ((-1, (2, 0, 3)), (1, (1, 3)), (0, (3,))):
+        for got, part in zip(combine.split(X, sizes, axis), np.split(X, np.cumsum(sizes)[:-1], axis), strict=True):
+            np.testing.assert_array_equal(got, part)
+    with pytest.raises(ValueError, match=r"x \(3, 4, 2, 5\) has 5 along axis -1, and the sizes \(2, 2\) another sum"):
+        combine.split(X, (2, 2))
+
+
 def test_a_copy_only_where_there_are_gaps():
     assert combine.contiguous(X) is X
     for view in (X[..., 1:], X.transpose(3, 1, 0, 2), X[::-1], X.astype(np.float32)[:, ::2]):

@@ -26,7 +26,7 @@ FUNCTIONS = {
     "bernoulli": ("loss", "rows", "rows_gradient"),
     "categorical": ("loss",),
     "clip": ("to_norm", "to_range"),
-    "combine": ("add", "concatenate"),
+    "combine": ("add", "concatenate", "split"),
     "games": ("loss",),
     "gated": ("forward", "gradient"),
     "gaussian": ("loss", "divergence"),
