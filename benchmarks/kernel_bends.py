@@ -1,4 +1,4 @@
-"""The splines, gated units and activation normalisations that `benchmarks.kernels` times."""
+"""The splines, gated units, group and activation normalisations that `benchmarks.kernels` times."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from benchmarks.kernel_cases import Case, Peer, normal, tensor
 from minigen.kernels.spline.definition import FLAT, UNIT
 
-BINS, REACH, LEAST = 32, 5.0, 1e-2
+BINS, REACH, LEAST, GROUPS = 32, 5.0, 1e-2, 8
 GIVEN = {"bins": BINS, "reach": REACH, "least": LEAST}
 
 
@@ -84,6 +84,35 @@ def act_norm() -> Iterator[Case]:
         yield Case("act_norm", "forward", what, kind, forward, peers_forward)
         yield Case("act_norm", "inverse", what, kind, forward, lambda given: {})
         yield Case("act_norm", "gradient", what, kind, gradient, peers_gradient)
+
+
+def group_norm() -> Iterator[Case]:
+    """Group normalisation and SiLU, all there and all back, of the U-Net of ddpm; PyTorch's way back needs x, not xhat."""
+    for kind, B, R, C in (
+        ("reference", 64, 784, 16),
+        ("reference", 64, 196, 32),
+        ("ragged", 5, 77, 24),
+        ("ragged", 37, 35, 40),
+        ("GPU", 256, 4096, 64),
+    ):
+
+        def forward(shape: Any = (B, R, C), C: int = C) -> Any:
+            how = {"eps": 1e-5, "groups": GROUPS, "kind": "silu"}
+            return (normal("x", *shape), normal("gain", C), normal("b", C)), how
+
+        def backward(shape: Any = (B, R, C), C: int = C) -> Any:
+            given = normal("dy", *shape), normal("xhat", *shape), normal("gain", C), normal("b", C), normal("r", shape[0], C)
+            return given, {"groups": GROUPS, "kind": "silu"}
+
+        def peers(given: Any) -> dict[str, Peer]:
+            x, gain, b = map(tensor, given)
+            image = x.transpose(1, 2)  # (B, C, R)
+            both = lambda: F.silu(F.group_norm(image, GROUPS, gain, b))
+            return {"two calls": Peer(both, lambda y: [None, y.transpose(1, 2).contiguous().numpy(), None])}
+
+        shape = f"{B}x{R}x{C}"
+        yield Case("normalise", "forward", shape, kind, forward, peers)
+        yield Case("normalise", "backward", shape, kind, backward, lambda given: {})
 
 
 def spline() -> Iterator[Case]:

@@ -36,8 +36,8 @@ class Walk:
     @property
     def block(self) -> tuple[int, int]:
         """Channels and rows at a time: powers of two."""
-        w = min(WIDEST, _power_of_two(self.C))
-        return w, min(THREADS // w, _power_of_two(self.R))
+        w = min(WIDEST, power_of_two(self.C))
+        return w, min(THREADS // w, power_of_two(self.R))
 
     @property
     def across(self) -> int:
@@ -85,6 +85,6 @@ def total(parts: Array, share: float = 1.0) -> Array:
     return made
 
 
-def _power_of_two(n: int) -> int:
+def power_of_two(n: int) -> int:
     """The smallest one that is at least n."""
     return 1 << max(0, n - 1).bit_length()

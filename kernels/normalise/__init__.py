@@ -84,6 +84,37 @@ def gradient(
     return dx
 
 
+def forward(
+    x: Array, gain: Array, b: Array, *, eps: float, groups: int | None = None, kind: str = "leaky", leak: float = 1.0
+) -> tuple[Array, Array, Array]:
+    """-> xhat, y (B, R, C) and r (B, C): `statistics` and `scale`, where nothing else is asked of the statistics."""
+    _check("normalise.forward", x, {}, {"gain": gain, "b": b})
+    arguments.same_kind("normalise.forward", x=x, gain=gain, b=b)
+    how = {"groups": _groups("normalise.forward", groups, x), "kind": _known(kind), "leak": leak}
+    made: tuple[Array, Array, Array] = LADDER.choose(x.size, x, gain, b).forward(x, gain, b, eps=eps, **how)
+    return made
+
+
+def backward(
+    dy: Array,
+    xhat: Array,
+    gain: Array,
+    b: Array,
+    r: Array,
+    *,
+    groups: int | None = None,
+    kind: str = "leaky",
+    leak: float = 1.0,
+) -> tuple[Array, Array, Array]:
+    """-> dx (B, R, C), and the `sums` level and tilt (B, C): `sums` and `gradient`, with a mean and a variance that move."""
+    arguments.check_equal_shapes("normalise.backward", dy=dy, xhat=xhat)
+    _check("normalise.backward", dy, {"r": r}, {"gain": gain, "b": b})
+    arguments.same_kind("normalise.backward", dy=dy, xhat=xhat, gain=gain, b=b, r=r)
+    how = {"groups": _groups("normalise.backward", groups, dy), "kind": _known(kind), "leak": leak}
+    made: tuple[Array, Array, Array] = LADDER.choose(dy.size, dy, xhat, gain, b, r).backward(dy, xhat, gain, b, r, **how)
+    return made
+
+
 def _check(name: str, values: Array, of_groups: dict[str, Array], of_channels: dict[str, Array]) -> None:
     """ValueError unless values are (B, R, C), `of_groups` (B, C) and `of_channels` (C,): a kernel reads them without asking."""
     arguments.check_ndim(name, 3, values=values)

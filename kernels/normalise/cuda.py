@@ -1,6 +1,7 @@
-"""The passes of a normalisation on a GPU, in CUDA C (`passes.cu`). The formulas are in `definition.py`.
+"""The passes of a normalisation on a GPU, in CUDA C (`passes.cu`, `whole.cu`). The formulas are in `definition.py`.
 
-Against the definition: each pass is one kernel that reads its values once, sums in a fixed order.
+Against the definition: each pass is one kernel that reads its values once, sums in a fixed order. Where batches are many, or
+small, all passes there are one launch, and all back.
 
 Error: mean and sums u (R / (K h) + log2 h + K) of the sum of the absolute values, u = 2^-24; see passes.cu for the rest.
 
@@ -13,10 +14,12 @@ from __future__ import annotations
 from minigen.backend import Array, empty, empty_like
 
 from ..arguments import contiguous
-from ..cuda.launch import each
-from ..cuda.sums import Walk, joined
+from ..cuda.launch import each, launch
+from ..cuda.sums import Walk, joined, power_of_two
 
-FILE = "normalise/passes.cu"
+FILE, WHOLE = "normalise/passes.cu", "normalise/whole.cu"
+MOST_CHANNELS, MOST_THREADS = 256, 1024  # of a block that takes a batch whole
+MANY, SMALL = 32, 1 << 13  # batches that keep a GPU busy; numbers of a batch that are soon done
 KINDS = {"leaky": 0, "silu": 3}  # the kernel's KIND
 
 
@@ -75,3 +78,49 @@ def gradient(
     share = 1 / (R * K) if moving else 0.0
     walk.launch(FILE, "projected", *values, dx, R, C, walk.chunk, K, share, leak, KIND=KINDS[kind])
     return dx
+
+
+def forward(
+    x: Array, gain: Array, b: Array, *, eps: float, groups: int | None = None, kind: str = "leaky", leak: float = 1.0
+) -> tuple[Array, Array, Array]:
+    """xhat, y and r."""
+    if not _is_whole(x):
+        mean, _, r = statistics(x, eps=eps, groups=groups)
+        return *scale(x, mean, r, gain, b, kind=kind, leak=leak), r
+    B, R, C = x.shape
+    xhat, y, r = empty_like(x), empty_like(x), empty((B, C), x.dtype, like=x)
+    arrays = *map(contiguous, (x, gain, b)), xhat, y, r
+    launch(WHOLE, "normalised_whole", (B,), _block(R, C), *arrays, R, C // (groups or C), eps, leak, KIND=KINDS[kind])
+    return xhat, y, r
+
+
+def backward(
+    dy: Array,
+    xhat: Array,
+    gain: Array,
+    b: Array,
+    r: Array,
+    *,
+    groups: int | None = None,
+    kind: str = "leaky",
+    leak: float = 1.0,
+) -> tuple[Array, Array, Array]:
+    """dx, level and tilt."""
+    if not _is_whole(dy):
+        level, tilt = sums(dy, xhat, gain, b, kind=kind, leak=leak)
+        return gradient(dy, xhat, gain, b, r, level, tilt, groups=groups, kind=kind, leak=leak), level, tilt
+    B, R, C = dy.shape
+    dx, level, tilt = empty_like(dy), *(empty((B, C), dy.dtype, like=dy) for _ in range(2))
+    arrays = *map(contiguous, (dy, xhat, gain, b, r)), dx, level, tilt
+    launch(WHOLE, "normalised_whole_back", (B,), _block(R, C), *arrays, R, C // (groups or C), leak, KIND=KINDS[kind])
+    return dx, level, tilt
+
+
+def _is_whole(x: Array) -> bool:
+    B, R, C = x.shape
+    return C <= MOST_CHANNELS and (B >= MANY or R * C <= SMALL)
+
+
+def _block(R: int, C: int) -> tuple[int, int]:
+    """C x h threads."""
+    return C, min(power_of_two(MOST_THREADS // C + 1) // 2, power_of_two(R))

@@ -91,6 +91,30 @@ def gradient(
     return dx
 
 
+def forward(
+    x: Array, gain: Array, b: Array, *, eps: float, groups: int | None = None, kind: str = "leaky", leak: float = 1.0
+) -> tuple[Array, Array, Array]:
+    """xhat, y and r: statistics and scaling."""
+    mean, _, r = statistics(x, eps=eps, groups=groups)
+    return *scale(x, mean, r, gain, b, kind=kind, leak=leak), r
+
+
+def backward(
+    dy: Array,
+    xhat: Array,
+    gain: Array,
+    b: Array,
+    r: Array,
+    *,
+    groups: int | None = None,
+    kind: str = "leaky",
+    leak: float = 1.0,
+) -> tuple[Array, Array, Array]:
+    """dx, level and tilt: sums and gradient."""
+    level, tilt = sums(dy, xhat, gain, b, kind=kind, leak=leak)
+    return gradient(dy, xhat, gain, b, r, level, tilt, groups=groups, kind=kind, leak=leak), level, tilt
+
+
 @CompiledTwice
 def chunk_moments(x: Array, means: Array, squares: Array, rows: int) -> None:
     """Every chunk's mean and sum of squares about it, (B, K, C) each."""

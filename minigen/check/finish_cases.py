@@ -69,6 +69,12 @@ FINISH_CASES: tuple[Case, ...] = (
     ),
     Case("BatchNorm of rows and ReLU", BatchNorm, lambda s: BatchNorm(s.a, activation=ReLU()), lambda s: (s.N + 2, s.a)),
     Case(
+        "GroupNorm and LeakyReLU",
+        GroupNorm,
+        lambda s: GroupNorm(2, 2 * s.a, activation=LeakyReLU(0.2)),
+        lambda s: (s.N, s.h + 1, s.w, 2 * s.a),
+    ),
+    Case(
         "GroupNorm and SiLU",
         GroupNorm,
         lambda s: GroupNorm(2, 2 * s.a, activation=SiLU()),

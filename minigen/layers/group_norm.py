@@ -68,19 +68,18 @@ class GroupNorm(Layer):
         if math.prod(x.shape[1:]) <= self.groups:
             raise ValueError(f"{self} got x of shape {x.shape}: a group of one number has no deviation: use fewer groups")
         w, values = self.weights(), self.flat(x)  # (N, P, C)
-        mean, _, r = normalise.statistics(values, eps=self.eps, groups=self.groups)  # (N, C), equal within a group
-        xhat, y = normalise.scale(values, mean, r, w.gain, w.b, **self.after)
+        xhat, y, r = normalise.forward(values, w.gain, w.b, eps=self.eps, groups=self.groups, **self.after)  # r (N, C)
         return y.reshape(x.shape), GroupNormCache(Standardised(xhat, r[:, None]), w)
 
     def backward(self, dy: Array, cache: GroupNormCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
         w, s, values = self.weights(cache), cache.s, (self.flat(dy), cache.s.xhat)  # (N, P, C) each
-        level, tilt = normalise.sums(*values, w.gain, w.b, **self.after)  # s and t, (N, C) each
+        if need_dx:
+            dx, level, tilt = normalise.backward(*values, w.gain, w.b, s.r[:, 0], groups=self.groups, **self.after)
+        else:
+            level, tilt = normalise.sums(*values, w.gain, w.b, **self.after)  # s and t, (N, C) each
         if param_grads and self.learns:
             self.learn(w, gain=partial(over_rows, tilt), b=partial(over_rows, level))
-        if not need_dx:
-            return None
-        dx = normalise.gradient(*values, w.gain, w.b, s.r[:, 0], level, tilt, groups=self.groups, **self.after)
-        return dx.reshape(dy.shape)
+        return dx.reshape(dy.shape) if need_dx else None
 
     def jvp(self, x_dot: Array, cache: GroupNormCache, *, move_params: bool = False) -> tuple[Array, GroupNormCache]:
         w, s = self.weights(cache), cache.s

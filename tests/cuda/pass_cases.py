@@ -39,6 +39,7 @@ MIDDLE = {  # (B, R, C)
     "everything": (1, 9001, 1),
     "many rows of few": (500, 3, 1),
 }
+U = 2.0**-24
 BOUND = 1e-6  # by norm: 10 u, u = 6e-8, and sums of normal numbers cancel little
 
 
@@ -151,6 +152,24 @@ def normalised(shape, kind, leak):
     for how in ({"groups": groups}, {}, {"moving": False}):
         exact = plain_normalise.gradient(*wide(dy, xhat, gain, b, *small), **how, **options)
         close(normalise.gradient(dy, xhat, gain, b, *small, **how, **options), exact, BOUND)
+    normalised_whole(x, dy, gain, b, {"groups": groups, **options})
+
+
+def normalised_whole(x, dy, gain, b, how):
+    """All there, and all back, in one launch or several."""
+    R, eps = x.shape[1], 1e-2
+    xhat, y, r = normalise.forward(x, gain, b, eps=eps, **how)
+    exact = plain_normalise.forward(*wide(x, gain, b), eps=eps, **how)
+    off = (R + 20) * U * np.abs(x).max() * exact[2].max()  # of xhat: the mean's rounding; an addition for every number at worst
+    within(xhat, exact[0], off + 4 * U * np.abs(exact[0]).max())
+    within(y, exact[1], (off + 8 * U * np.abs(exact[0]).max()) * np.abs(gain).max() + 8 * U * np.abs(exact[1]).max())
+    close(r, exact[2], 1e-4 if R > 1 else BOUND)  # of var 2e-5 as above
+    given = dy, xhat, gain, b, r
+    (dx, *both), (exact_dx, *exact_both) = normalise.backward(*given, **how), plain_normalise.backward(*wide(*given), **how)
+    for got, expected in zip(both, exact_both, strict=True):
+        close(got, expected, 5e-6)  # signs cancel
+    size = np.abs(dy).max() * np.abs(gain).max() * (1 + np.abs(xhat).max() ** 2) * r.max()
+    within(dx, exact_dx, 40 * U * size)
 
 
 def apart(n):

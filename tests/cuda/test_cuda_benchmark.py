@@ -33,6 +33,7 @@ ALONE = {
     "resample.picked",
     "normalise.sums",
     "normalise.gradient",
+    "normalise.backward",
     "act_norm.inverse",
     "spline.inverse",
     "spline.gradient",

@@ -67,7 +67,7 @@ LADDERS = {
     "gaussian": ("loss", "divergence"),
     "masked_conv2d": ("forward", "input_gradient", "weight_gradient"),
     "matmul": ("matmul",),
-    "normalise": ("statistics", "scale", "sums", "gradient"),
+    "normalise": ("statistics", "scale", "sums", "gradient", "forward", "backward"),
     "philox": ("words", "uniform", "normal", "order"),
     "reparameterize": ("sample", "gradient", "log_ratio"),
     "resample": (
@@ -154,6 +154,10 @@ def operations():
     yield "sums over rows", sums.over_rows, (rows,)
     yield "sums over all rows", sums.over_rows, (a,)
     yield "gradient", lambda *v: normalise.gradient(*v, groups=2), (rows, rows + 1, gain, gain, *small)
+    for more in (1, 40):
+        x = normal("x", more, 3, 4)
+        yield f"all there, {more}", lambda *v: normalise.forward(*v, eps=1e-3, groups=2, leak=0.1), (x, x[0, 0], x[0, 1])
+        yield f"all back, {more}", lambda *v: normalise.backward(*v, groups=2), (x, x + 1, x[0, 0], x[0, 1], x[:, 2] ** 2)
     yield "bernoulli", bernoulli.loss, (a, np.abs(a) / 5)
     yield "bernoulli rows", bernoulli.rows, (rows, normal("t", 2, 6) ** 2 / 9)
     yield "bernoulli rows back", bernoulli.rows_gradient, (rows, normal("t", 2, 6) ** 2 / 9, normal("u", 2, 40))

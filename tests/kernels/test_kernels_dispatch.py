@@ -18,7 +18,7 @@ FUNCTIONS = {
     "act_norm": ("forward", "inverse", "gradient"),
     "activation": ("forward", "gradient"),
     "epilogue": ("finish", "back"),
-    "normalise": ("statistics", "scale", "sums", "gradient"),
+    "normalise": ("statistics", "scale", "sums", "gradient", "forward", "backward"),
     "adam": ("step",),
     "affine": ("forward", "gradient"),
     "attention": ("forward", "gradient"),

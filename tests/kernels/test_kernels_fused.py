@@ -86,6 +86,15 @@ def test_normalisations(n, r, c, leak, kind, dtype, seed, data):
         size, down, across = sizes[0] * sizes[1], sizes[0] * sizes[3], sizes[0] * sizes[4]
         parts = np.abs(wide(factor))[:, None] * (size + down.sum(1)[:, None, None] + sizes[2] * across.sum(1)[:, None, None])
         kernel_cases.check_close(dx, exact, tolerance, scale=parts)
+    how = {"groups": groups, **options}
+    for mode in ("definition", "numba"):  # all there, all back: the same passes
+        with rungs(mode):
+            mean, _, factor = normalise.statistics(x, eps=1e-2, groups=groups)
+            apart = *normalise.scale(x, mean, factor, gain, b, **options), factor
+            assert all(map(np.array_equal, normalise.forward(x, gain, b, eps=1e-2, **how), apart))
+            dx, *found = normalise.backward(dy, xhat, gain, b, factor, **how)
+            assert all(map(np.array_equal, found, normalise.sums(dy, xhat, gain, b, **options)))
+            np.testing.assert_array_equal(dx, normalise.gradient(dy, xhat, gain, b, factor, *found, **how))
 
 
 @given(r=SIZES, m=FEW, leak=LEAKS, bias=st.booleans(), dtype=TYPES, seed=st.integers(0, 99))
@@ -199,6 +208,10 @@ def test_what_stands_beside_normalised_values_must_fit():
         normalise.sums(x, x, v, g)
     with pytest.raises(ValueError, match=r"normalise.gradient: tilt \(16,\) must be \(3, 16\)"):
         normalise.gradient(x, x, g, g, v, v, g)
+    with pytest.raises(ValueError, match=r"normalise.forward: b \(3, 16\) must be \(16,\)"):
+        normalise.forward(x, g, v, eps=1e-5)
+    with pytest.raises(ValueError, match=r"normalise.backward: r \(16,\) must be \(3, 16\)"):
+        normalise.backward(x, x, g, g, g)
     with pytest.raises(ValueError, match=r"normalise.statistics: 3 groups do not divide 16 channels evenly"):
         normalise.statistics(x, eps=1e-5, groups=3)
 
