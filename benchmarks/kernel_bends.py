@@ -1,4 +1,4 @@
-"""The splines, gated units, group and activation normalisations that `benchmarks.kernels` times."""
+"""The splines, gated units, group, layer and activation normalisations that `benchmarks.kernels` times."""
 
 from __future__ import annotations
 
@@ -113,6 +113,33 @@ def group_norm() -> Iterator[Case]:
         shape = f"{B}x{R}x{C}"
         yield Case("normalise", "forward", shape, kind, forward, peers)
         yield Case("normalise", "backward", shape, kind, backward, lambda given: {})
+
+
+def layer_norm() -> Iterator[Case]:
+    """Rows of a transformer's widths, and short ones."""
+    for kind, P, C in (("large", 4096, 256), ("ragged", 127, 131), ("large", 12544, 16), ("GPU", 1 << 16, 512)):
+
+        def forward(P: int = P, C: int = C) -> Any:
+            return (normal("x", P, C), normal("gain", C), normal("b", C)), {"eps": 1e-5}
+
+        def gradient(P: int = P, C: int = C) -> Any:
+            return (normal("dy", P, C), normal("xhat", P, C), normal("gain", C), normal("r", P, 1) ** 2), {}
+
+        def peers(given: Any) -> dict[str, Peer]:
+            x, gain, b = map(tensor, given)
+            whole = lambda: torch.native_layer_norm(x, gain.shape, gain, b, 1e-5)
+            return {"one call": Peer(whole, lambda made: [None, made[0].numpy(), made[2].numpy()])}  # it does not keep xhat
+
+        def peers_back(given: Any) -> dict[str, Peer]:
+            dy, xhat, gain, r = map(tensor, given)
+            none, no_bias = torch.zeros_like(r), torch.zeros_like(gain)
+            x = xhat / r  # with a mean of zero it is xhat again
+            asked = [True, False, False]
+            whole = lambda: torch.ops.aten.native_layer_norm_backward(dy, x, gain.shape, none, r, gain, no_bias, asked)
+            return {"one call": Peer(whole, lambda made: made[0].numpy())}
+
+        yield Case("layer_norm", "forward", f"{P}x{C}", kind, forward, peers)
+        yield Case("layer_norm", "gradient", f"{P}x{C}", kind, gradient, peers_back)
 
 
 def spline() -> Iterator[Case]:

@@ -72,6 +72,7 @@ MAKERS = (
     kernel_losses.reparameterize,
     kernel_losses.affine,
     kernel_bends.group_norm,
+    kernel_bends.layer_norm,
     kernel_bends.spline,
     kernel_bends.gated,
     kernel_bends.act_norm,

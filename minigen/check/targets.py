@@ -20,6 +20,7 @@ from ..layers.free_energy import FreeEnergy
 from ..layers.gated import GatedUnit
 from ..layers.group_norm import GroupNorm
 from ..layers.layer import Layer
+from ..layers.layer_norm import LayerNorm
 from ..layers.masked_conv2d import MaskedConv2d
 from ..layers.pooling import AveragePool2d, MaxPool2d
 from ..layers.softmax import Softmax
@@ -54,6 +55,7 @@ KERNELS = {  # whose definitions are broken, and the cases that use them
     "units": tuple(case.name for case in CASES if case.cls is FreeEnergy),
     "softmax": tuple(case.name for case in CASES if case.cls is Softmax),
     "normalise": tuple(case.name for case in CASES if issubclass(case.cls, BatchNorm | GroupNorm)),
+    "layer_norm": tuple(case.name for case in CASES if case.cls is LayerNorm),
     "epilogue": ("Linear and ReLU",),
     "sums": ("Linear", "Linear with computed weights"),
 }

@@ -13,12 +13,13 @@ from functools import partial
 from typing import NamedTuple
 
 from ..backend import Array
+from ..kernels import layer_norm, normalise
 from ..kernels.sums import over_rows
 from ..random import Key
 from . import initialisers
 from .finish import rows
 from .layer import Layer, Weights
-from .standardise import Standardised, project, project_dot, standardise, standardise_dot
+from .standardise import Standardised, project_dot, standardise_dot
 from .vector import Spec
 
 LAST = (-1,)
@@ -44,16 +45,15 @@ class LayerNorm(Layer):
         if x.shape[-1] != self.channels:
             raise ValueError(f"LayerNorm({self.channels}) got x of shape {x.shape}: its last axis must be {self.channels}")
         w = self.weights()
-        s, _, _ = standardise(x, LAST, self.eps)
-        y = s.xhat * w.gain
-        y += w.b
-        return y, LayerNormCache(s, w)
+        xhat, y, r = layer_norm.forward(x, w.gain, w.b, eps=self.eps)
+        return y, LayerNormCache(Standardised(xhat, r), w)
 
     def backward(self, dy: Array, cache: LayerNormCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
         w, s = self.weights(cache), cache.s
         if param_grads and self.learns:
-            self.learn(w, gain=partial(over_rows, rows(dy * s.xhat)), b=partial(over_rows, rows(dy)))
-        return project(dy * w.gain, s, LAST) if need_dx else None
+            level, tilt = normalise.sums(rows(dy)[None], rows(s.xhat)[None], w.gain, w.b)  # over places, (1, C) each
+            self.learn(w, gain=tilt[0], b=level[0])
+        return layer_norm.gradient(dy, s.xhat, w.gain, s.r) if need_dx else None
 
     def jvp(self, x_dot: Array, cache: LayerNormCache, *, move_params: bool = False) -> tuple[Array, LayerNormCache]:
         w, s = self.weights(cache), cache.s

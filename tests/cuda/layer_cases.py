@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from cuda_cases import Case, close
-from pass_cases import BOUND, FLAT, drawn, wide, within
+from pass_cases import BOUND, FLAT, U, drawn, wide, within
 
 from minigen.kernels.affine import cuda as affine
 from minigen.kernels.affine import definition as plain_affine
@@ -15,6 +15,8 @@ from minigen.kernels.categorical import definition as plain_categorical
 from minigen.kernels.gated import cuda as gated
 from minigen.kernels.gated import definition as plain_gated
 from minigen.kernels.gaussian import cuda as gaussian
+from minigen.kernels.layer_norm import cuda as layer_norm
+from minigen.kernels.layer_norm import definition as plain_layer_norm
 from minigen.kernels.reparameterize import cuda as reparameterize
 from minigen.kernels.reparameterize import definition as plain_reparameterize
 from minigen.kernels.resample import cuda as resample
@@ -64,6 +66,21 @@ HEADS = {  # B, T, S, d
     "one query": (2, 1, 40, 8),
     "widest": (1, 18, 17, 128),
 }
+
+
+def places(shape):
+    x, dy = drawn(shape, "x", "dy")
+    gain, b, eps = 1 + 0.1 * Key(1).normal(shape[-1]), Key(2).normal(shape[-1]), 1e-2
+    x += 10  # a mean that is large beside the deviation
+    xhat, y, r = layer_norm.forward(x, gain, b, eps=eps)
+    exact_xhat, exact_y, exact_r = plain_layer_norm.forward(*wide(x, gain, b), eps=eps)
+    off = (shape[-1] / 32 + 8) * U * np.abs(x).max() * exact_r.max() + 4 * U * np.abs(exact_xhat).max()
+    within(xhat, exact_xhat, off)
+    within(y, exact_y, off * np.abs(gain).max() + 4 * U * np.abs(exact_y).max())
+    close(r, exact_r, 1e-5)
+    given = dy, xhat, gain, r
+    size = np.abs(dy).max() * np.abs(gain).max() * (1 + np.abs(xhat).max() ** 2) * r.max()
+    within(layer_norm.gradient(*given), plain_layer_norm.gradient(*wide(*given)), 20 * U * size)
 
 
 def rows(shape):
@@ -226,6 +243,7 @@ def cases():
     """The table."""
     for title, shape in ROWS.items():
         yield Case(f"softmax, {title}", lambda s=shape: rows(s), title == "a warp")
+        yield Case(f"layer norm, {title}", lambda s=shape: places(s), title == "a warp")
     for title, shape in {**ROWS, "several rows a warp": (8200, 3)}.items():
         yield Case(f"categorical, {title}", lambda s=shape: told_apart(s), title == "a warp")
     for title, n in FLAT.items():

@@ -29,6 +29,7 @@ from minigen.kernels import (
     games,
     gated,
     gaussian,
+    layer_norm,
     masked_conv2d,
     matmul,
     normalise,
@@ -65,6 +66,7 @@ LADDERS = {
     "games": ("loss",),
     "gated": ("forward", "gradient"),
     "gaussian": ("loss", "divergence"),
+    "layer_norm": ("forward", "gradient"),
     "masked_conv2d": ("forward", "input_gradient", "weight_gradient"),
     "matmul": ("matmul",),
     "normalise": ("statistics", "scale", "sums", "gradient", "forward", "backward"),
@@ -187,6 +189,9 @@ def operations():
     yield "softmax", softmax.forward, (rows,)
     yield "softmax of a view", softmax.forward, (rows.swapaxes(0, 2),)
     yield "softmax back", softmax.gradient, (rows, rows**2)
+    yield "layer norm", lambda *v: layer_norm.forward(*v, eps=1e-3), (rows, rows[0, 0], rows[0, 1])
+    yield "layer norm of a view", lambda *v: layer_norm.forward(*v, eps=1e-3), (rows[:, ::2], rows[0, 0], rows[0, 1])
+    yield "layer norm back", layer_norm.gradient, (rows, rows + 1, rows[0, 0], rows[..., :1])
     yield "squares", lambda *given: squares.loss(*given, scale=0.7), (rows, rows.swapaxes(0, 2).copy().swapaxes(0, 2) / 3)
     labels = Key(1).at("labels").integers(6, 80).reshape(2, 40)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import kernel_cases
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_cases import both, drawn
 
-from minigen.kernels import affine, average, gaussian, reparameterize, rungs, sgd, softmax, units
+from minigen.kernels import affine, average, gaussian, layer_norm, reparameterize, rungs, sgd, softmax, units
 from minigen.random import Key
 
 RUNGS = pytest.mark.parametrize("mode", ["definition", "numba"])
@@ -50,6 +52,61 @@ def test_softmax_by_the_complex_step():
     y = softmax.forward(x)
     np.testing.assert_allclose(softmax.gradient(direction, y), y_dot, atol=1e-15)
     np.testing.assert_allclose((softmax.gradient(dy, y) * direction).sum(), (dy * y_dot).sum(), rtol=1e-12)
+
+
+# ---- layer normalisation
+
+
+@given(places=SIZES, channels=SIZES, dtype=TYPES, seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=30)
+def test_layer_norm(places, channels, dtype, seed):
+    """float32 by the mean's rounding: an addition for every 16 channels, and a few."""
+    key, u = Key(seed), np.finfo(dtype).eps / 2
+    x = drawn(key.at("x"), (places, channels), dtype) + dtype(5)
+    dy, gain, b = (drawn(key.at(name), shape, dtype) for name, shape in (("dy", x.shape), ("gain", channels), ("b", channels)))
+    made, exact = both(partial(layer_norm.forward, eps=1e-2), x, gain, b)
+    (xhat, y, r), (true_xhat, true_y, true_r) = made, exact
+    off = (channels / 16 + 8) * u * np.abs(x).max() * true_r.max() + 4 * u * np.abs(true_xhat).max()
+    assert xhat.dtype == y.dtype == r.dtype == dtype
+    assert np.abs(xhat - true_xhat).max() <= off
+    assert np.abs(y - true_y).max() <= off * np.abs(gain).max() + 4 * u * np.abs(true_y).max()
+    kernel_cases.check_close(r, true_r, 100 * u)
+    dx, exact = both(layer_norm.gradient, dy, xhat, gain, r)
+    size = np.abs(dy).max() * np.abs(gain).max() * (1 + np.abs(xhat).max() ** 2) * r.max()
+    assert np.abs(dx - exact).max() <= (channels / 16 + 8) * u * size
+
+
+def test_layer_norm_by_the_complex_step():
+    x, x_dot, dy = (drawn(Key(i), (3, 4, 5), np.float64) for i in range(3))
+    gain, b = drawn(Key(3), 5, np.float64), drawn(Key(4), 5, np.float64)
+    y_dot = layer_norm.forward(x + 1e-30j * x_dot, gain, b, eps=1e-2)[1].imag / 1e-30
+    for mode in ("definition", "numba"):
+        with rungs(mode):
+            xhat, _, r = layer_norm.forward(x, gain, b, eps=1e-2)
+            dx = layer_norm.gradient(dy, xhat, gain, r)
+        np.testing.assert_allclose((dx * x_dot).sum(), (dy * y_dot).sum(), rtol=1e-12)
+
+
+@RUNGS
+def test_layer_norm_of_equal_numbers_and_of_a_nan(mode):
+    x, gain, b = np.full((3, 40), 7.0, np.float32), np.full(40, 2.0, np.float32), np.full(40, 3.0, np.float32)
+    x[1, 5] = np.nan
+    with rungs(mode):
+        xhat, y, r = layer_norm.forward(x, gain, b, eps=1e-4)
+    assert (xhat[::2] == 0).all()
+    assert (y[::2] == 3).all()
+    np.testing.assert_allclose(r[::2], 100, rtol=1e-6)
+    assert np.isnan(y[1]).all()
+
+
+def test_what_stands_beside_layer_norm_must_fit():
+    x, g = np.ones((4, 3), np.float32), np.ones(3, np.float32)
+    with pytest.raises(ValueError, match=r"layer_norm.forward: b \(4,\) must be \(3,\), a number for each channel of \(4, 3\)"):
+        layer_norm.forward(x, g, x[:, 0], eps=1e-5)
+    with pytest.raises(ValueError, match=r"layer_norm.gradient: r \(4,\) must be \(4, 1\)"):
+        layer_norm.gradient(x, x, g, x[:, 0])
+    with pytest.raises(TypeError, match="mixed precisions"):
+        layer_norm.forward(x, g, g.astype(np.float64), eps=1e-5)
 
 
 @pytest.mark.parametrize("name", ["loss", "divergence"])
