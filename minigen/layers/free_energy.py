@@ -117,8 +117,8 @@ class FreeEnergy(Layer):
 
     def gibbs(self, h: Array, key: Key) -> Array:
         """One sweep of the chain, from the probabilities of h to new visible bits: h ~ p(h|v), v ~ p(v|h). (N, H) -> (N, V)."""
-        bits = key.at("h").bernoulli(h).astype(h.dtype)
-        return key.at("v").bernoulli(self.visible(bits)).astype(h.dtype)
+        bits = key.at("h").bernoulli(h, dtype=h.dtype)
+        return key.at("v").bernoulli(self.visible(bits), dtype=h.dtype)
 
 
 def _times(x: Array, b: Array) -> Array:

@@ -88,7 +88,7 @@ class RBM(Model):
         half = np.full(self.visible_units, 0.5, self.theta.real.dtype)
         self.state = {"visible_mean": half, "hidden_mean": np.full(hidden, 0.5, half.dtype)}
         if persistent:
-            self.state["chain"] = key.at("chain").bernoulli(0.5, (chains, self.visible_units)).astype(half.dtype)
+            self.state["chain"] = key.at("chain").bernoulli(0.5, (chains, self.visible_units), half.dtype)
         self._log_z = OfParameters()
 
     def start(self, rate: float, steps: int) -> None:
@@ -104,8 +104,7 @@ class RBM(Model):
         self.energy.params["b"][...] = np.log(mean / (1 - mean))
         self.state["visible_mean"] = mean
         if self.persistent:
-            p = np.broadcast_to(mean, self.state["chain"].shape)
-            self.state["chain"] = key.at("chain").bernoulli(p).astype(mean.dtype)
+            self.state["chain"] = key.at("chain").bernoulli(mean, self.state["chain"].shape, mean.dtype)
 
     def negatives(self, batch: Array, key: Key, forwards: Forwards | None = None) -> Negatives:
         """k Gibbs sweeps from the chains, or from the data."""
@@ -190,10 +189,10 @@ class RBM(Model):
             v = self.state["chain"][rows]
         else:
             mean = self.state["visible_mean"]
-            v = key.at("bits").bernoulli(np.broadcast_to(mean, (n, len(mean)))).astype(mean.dtype)
+            v = key.at("bits").bernoulli(mean, (n, len(mean)), mean.dtype)
         v = self.sweeps(self.energy.hidden(v), sweeps, key.at("sweeps"))
         h = self.energy.hidden(v)
-        return self.energy.visible(key.at("last").bernoulli(h).astype(h.dtype))
+        return self.energy.visible(key.at("last").bernoulli(h, dtype=h.dtype))
 
     def sample(self, n: int, key: Key) -> Array:
         return self.chain(n, key).reshape(n, *self.shape)

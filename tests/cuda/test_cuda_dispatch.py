@@ -66,7 +66,7 @@ LADDERS = {
     "masked_conv2d": ("forward", "input_gradient", "weight_gradient"),
     "matmul": ("matmul",),
     "normalise": ("statistics", "scale", "sums", "gradient"),
-    "philox": ("words", "uniform", "normal", "order"),
+    "philox": ("words", "uniform", "normal", "bernoulli", "integers", "order"),
     "reparameterize": ("sample", "gradient", "log_ratio"),
     "resample": (
         *("upsample", "upsample_transposed", "average", "average_transposed"),
@@ -419,6 +419,17 @@ def test_words_are_the_same_integers_on_the_device(cuda):
     assert type(words) is DeviceArray
     assert np.array_equal(to_host(words), philox.words(Key(3).words, 1001))
     assert np.array_equal(to_host(philox.uniform(Key(3).words, 9, np.dtype(np.float32), like=like)), Key(3).uniform(9))
+    p = Key(4).uniform(1001)
+    with tally() as seen:
+        happens, drawn = Key(3).bernoulli(to_test_device(p)), Key(3).integers(7, (11, 91), start=-3, like=like)
+    assert [(one.name, one.rung) for one in seen] == [("philox.bernoulli", "cuda"), ("philox.integers", "cuda")]
+    assert type(happens) is type(drawn) is DeviceArray
+    assert np.array_equal(to_host(happens), Key(3).bernoulli(p))
+    assert np.array_equal(to_host(drawn), Key(3).integers(7, (11, 91), start=-3))
+    of_host = Key(3).bernoulli(p, dtype=np.float64)
+    for wide in (Key(3).bernoulli(to_test_device(p), dtype=np.float64), Key(3).bernoulli(to_test_device(p.astype(np.float64)))):
+        assert type(wide) is DeviceArray
+        assert np.array_equal(to_host(wide), of_host)  # by the definition
     with tally() as seen:
         order = Key(3).permutation(1001, like=like)
     assert [(one.name, one.rung) for one in seen] == [("philox.words", "cuda"), ("philox.order", "cuda")]

@@ -43,7 +43,7 @@ FUNCTIONS = {
     "conv2d": ("forward", "input_gradient", "weight_gradient"),
     "masked_conv2d": ("forward", "input_gradient", "weight_gradient"),
     "matmul": ("matmul",),
-    "philox": ("words", "uniform", "normal"),
+    "philox": ("words", "uniform", "normal", "bernoulli", "integers"),
 }
 
 

@@ -177,8 +177,11 @@ def test_a_key_on_the_device_draws_the_same(cuda):
         assert np.array_equal(to_host(other.bits(7, like=like)), one.bits(7))
         assert np.array_equal(to_host(other.uniform((3, 3), like=like)), one.uniform((3, 3)))
         assert np.array_equal(to_host(other.normal(9, like=like)), to_host(one.normal(9, like=like)))
-        assert np.array_equal(to_host(other.integers(10, 9, like=like)), one.integers(10, 9))
+        assert np.array_equal(to_host(other.integers(10, 9, start=3, like=like)), one.integers(10, 9, start=3))
         assert np.array_equal(to_host(other.bernoulli(0.5, 9, like=like)), one.bernoulli(0.5, 9))
+        p = np.array([[0.2], [0.9]], np.float32)
+        drawn = other.bernoulli(to_test_device(p), (2, 5), np.float32)
+        assert np.array_equal(to_host(drawn), one.bernoulli(p, (2, 5), np.float32))
         assert np.array_equal(to_host(other.permutation(300, like=like)), one.permutation(300))
 
 
