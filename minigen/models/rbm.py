@@ -29,7 +29,9 @@ from numpy.typing import DTypeLike
 
 from .. import optim
 from ..backend import Array, Shape, to_device
+from ..kernels import combine
 from ..kernels.matmul import matmul
+from ..kernels.sums import over_rows
 from ..layers.elementwise import softplus
 from ..layers.free_energy import FreeEnergy
 from ..random import Key
@@ -140,7 +142,7 @@ class RBM(Model):
         super().commit(noise, forwards)
         seen = forwards["energy:data"][1]
         for name, units in (("visible_mean", seen.v), ("hidden_mean", seen.h)):
-            self.state[name] = self.state[name] + SLIDE * (units.mean(0) - self.state[name])
+            self.state[name] = combine.add((1 - SLIDE, self.state[name]), (SLIDE / len(units), over_rows(units)))
         if self.persistent:
             self.state["chain"] = noise.samples
 
@@ -209,6 +211,8 @@ class RBM(Model):
 
 def center(W: Array, b: Array, c: Array, *, mu: Array, lam: Array) -> None:
     """Makes the gradients W (V, H), b (V,), c (H,) the centred ones, in place; mu (V,), lam (H,). See the top of this file."""
-    matmul(-np.stack((mu, b), 1), np.stack((c, lam)), out=W, accumulate=True)  # W - mu c' - b lam', in one pass over W
-    b -= matmul(W, lam[:, None])[:, 0]
-    c -= matmul(mu[None], W)[0]
+    left, right = combine.concatenate((mu[None], b[None])), combine.concatenate((c[None], lam[None]))  # (2, V), (2, H)
+    minus = combine.add((-1, right))
+    matmul(left, minus, transpose_a=True, out=W, accumulate=True)  # W - mu c' - b lam', in one pass over W
+    matmul(W, minus[1][:, None], out=b[:, None], accumulate=True)
+    combine.add(c, (-1, matmul(mu[None], W)[0]), out=c)

@@ -164,8 +164,11 @@ def bent(N, P, M, bins):
 def switched(N, K, L):
     (a,), (bias,) = drawn((N * K, L), "a"), drawn((L,), "bias")
     close(units.probabilities(a, bias), plain_units.probabilities(*wide(a, bias)), 2 * BOUND)
-    for got, expected in zip(units.summed_out(a, bias), plain_units.summed_out(*wide(a, bias)), strict=True):
-        close(got, expected, 2 * BOUND)
+    for V in (1, 2 * L + 1):  # fewer others than units, and more
+        others = (*drawn((N * K, V), "v"), *drawn((V,), "b"))
+        exact = plain_units.free_energy(*wide(*others, a, bias))
+        for got, expected in zip(units.free_energy(*others, a, bias), exact, strict=True):
+            close(got, expected, 2 * BOUND)
 
 
 def sampled(N, K, L):

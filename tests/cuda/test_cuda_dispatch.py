@@ -77,7 +77,7 @@ LADDERS = {
     "spline": ("forward", "inverse", "gradient"),
     "squares": ("loss",),
     "sums": ("over_rows",),
-    "units": ("probabilities", "summed_out"),
+    "units": ("probabilities", "free_energy"),
 }
 
 
@@ -226,7 +226,7 @@ def operations():
     yield "spline, inverse", lambda z, h: spline.inverse(z, h, **bent), (knotted, numbers)
     yield "spline back", lambda *given: spline.gradient(*given, **bent), (moved, dlogdet, knotted, numbers)
     yield "units", units.probabilities, (a, a[0].copy())
-    yield "units summed out", units.summed_out, (a, a[0].copy())
+    yield "units summed out", units.free_energy, (a[:, :5].copy(), a[0, :5].copy(), a, a[0].copy())
     yield "samples of a Gaussian", reparameterize.sample, (mu, logvar, eps)
     yield "samples of a Gaussian back", reparameterize.gradient, (dz, logvar, eps)
     yield "weights of samples", reparameterize.log_ratio, (logvar, eps, dz)

@@ -39,7 +39,7 @@ FUNCTIONS = {
     "spline": ("forward", "inverse", "gradient"),
     "squares": ("loss",),
     "sums": ("over_rows",),
-    "units": ("probabilities", "summed_out"),
+    "units": ("probabilities", "free_energy"),
     "conv2d": ("forward", "input_gradient", "weight_gradient"),
     "masked_conv2d": ("forward", "input_gradient", "weight_gradient"),
     "matmul": ("matmul",),
