@@ -57,6 +57,7 @@ MAKERS = (
     kernel_images.masked,
     kernel_resampling.upsampling,
     kernel_resampling.pooling,
+    kernel_resampling.shifts,
     kernel_attention.attention,
     kernel_passes.adam,
     kernel_passes.average,

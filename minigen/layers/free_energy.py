@@ -124,10 +124,9 @@ class FreeEnergy(Layer):
 def _summed(weights: Array, x: Array, *, out: Array | None = None, accumulate: bool = False) -> Array:
     """The sum of the rows of x (N, V) with weights (N, 1): (V,)."""
     total = matmul(weights, x, transpose_a=True, out=None if out is None else out[None], accumulate=accumulate)
-    return total[0] if out is None else out
+    return total[0]
 
 
 def _told(g: Array, W: Array, minus: Array, b: Array) -> Array:
     """g W' - dF b, what goes back to v: (N, V)."""
-    dv = matmul(g, W, transpose_b=True)
-    return combine.add(dv, (minus, b), out=dv)
+    return combine.add(matmul(g, W, transpose_b=True), (minus, b))

@@ -41,6 +41,7 @@ from minigen.kernels import (
     squares,
     sums,
     units,
+    window,
 )
 from minigen.kernels.conv2d.geometry import geometry
 from minigen.kernels.cuda import on_gpu, source
@@ -78,6 +79,7 @@ LADDERS = {
     "squares": ("loss",),
     "sums": ("over_rows",),
     "units": ("probabilities", "free_energy"),
+    "window": ("cut",),
 }
 
 
@@ -225,6 +227,14 @@ def operations():
     yield "spline", lambda b, h: spline.forward(b, h, **bent), (knotted, numbers)
     yield "spline, inverse", lambda z, h: spline.inverse(z, h, **bent), (knotted, numbers)
     yield "spline back", lambda *given: spline.gradient(*given, **bent), (moved, dlogdet, knotted, numbers)
+    at = np.array([[-9, 2], [1, -3]])  # the top and the left of the two images
+    for sign in (1, -1):
+
+        def windows(x, sign=sign):
+            top, left = map(to_test_device, at) if isinstance(x, DeviceArray) else at
+            return window.cut(x, top, left, 4, 9, sign=sign)
+
+        yield f"windows, sign {sign}", windows, (normal("x", 2, 5, 6, 3),)
     yield "units", units.probabilities, (a, a[0].copy())
     yield "units summed out", units.free_energy, (a[:, :5].copy(), a[0, :5].copy(), a, a[0].copy())
     yield "samples of a Gaussian", reparameterize.sample, (mu, logvar, eps)

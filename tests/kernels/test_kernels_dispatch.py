@@ -40,6 +40,7 @@ FUNCTIONS = {
     "squares": ("loss",),
     "sums": ("over_rows",),
     "units": ("probabilities", "free_energy"),
+    "window": ("cut",),
     "conv2d": ("forward", "input_gradient", "weight_gradient"),
     "masked_conv2d": ("forward", "input_gradient", "weight_gradient"),
     "matmul": ("matmul",),
