@@ -33,7 +33,6 @@ from numpy.typing import DTypeLike
 from .. import optim
 from ..backend import Array, Shape
 from ..kernels import bernoulli as bernoulli_kernel
-from ..kernels import combine
 from ..layers.composite import Composite, Sequential
 from ..layers.elementwise import ReLU, sigmoid
 from ..layers.embedding import Embedding
@@ -95,7 +94,7 @@ class ConditionalElbo(Objective):
         if backward:
             dz, _ = model.decoder.backward(dlogits, decoder_cache)
             dmu_z, dlogvar_z = reparameterize_backward(dz, logvar, noise.eps)
-            model.encoder.backward((combine.add(dmu, dmu_z), combine.add(dlogvar, dlogvar_z)), encoder_cache, need_dx=False)
+            model.encoder.backward((dmu + dmu_z, dlogvar + dlogvar_z), encoder_cache, need_dx=False)
 
         return {"reconstruction": reconstruction, "kl": kl}, forward.made(self.updates)
 

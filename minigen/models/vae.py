@@ -23,7 +23,6 @@ from numpy.typing import DTypeLike
 from .. import optim
 from ..backend import Array, Shape, device_of, to_device
 from ..kernels import bernoulli as bernoulli_kernel
-from ..kernels import combine
 from ..kernels import reparameterize as gaussian_samples
 from ..layers.composite import Composite, Sequential
 from ..layers.elementwise import ReLU, sigmoid
@@ -126,7 +125,7 @@ class NegativeElbo(Objective):
         if backward:
             dz = decoder.backward(dlogits, decoder_cache)
             dmu_z, dlogvar_z = reparameterize_backward(dz, logvar, noise.eps)
-            encoder.backward((combine.add(dmu, dmu_z), combine.add(dlogvar, dlogvar_z)), encoder_cache, need_dx=False)
+            encoder.backward((dmu + dmu_z, dlogvar + dlogvar_z), encoder_cache, need_dx=False)
 
         terms = {"reconstruction": reconstruction, "kl": beta * kl}
         return terms, {"encoder": encoded, "decoder": (logits, decoder_cache)}
