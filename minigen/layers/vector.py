@@ -127,7 +127,8 @@ class Vector:
     def grad(self) -> Array:
         """Every gradient, flat, in the order of theta. After a `zero_grads`, which writes no zeros yet, ask again."""
         self._gaps_shown = True
-        return self.filled()
+        self.filled(slice(0, self._size))
+        return self._grad
 
     @grad.setter
     def grad(self, value: Array) -> None:
@@ -138,17 +139,17 @@ class Vector:
         self._empty_gaps()
         self._zero.update(self.places.values())
 
-    def filled(self) -> Array:
-        """`grad`, for an optimiser, which keeps what lies between the arrays zero."""
-        for place in self._zero:
+    def filled(self, span: slice) -> Array:
+        """`grad[span]`, for an optimiser, which keeps what lies between the arrays zero. Others still count as zero."""
+        for place in [place for place in self._zero if span.start <= place.start < span.stop]:
             place.of(self._grad)[...] = 0
-        self._zero.clear()
-        return self._grad
+            self._zero.discard(place)
+        return self._grad[span]
 
     def write_zeros(self) -> None:
         """Writes what counts as zero and was not asked for yet, and the zeros between the arrays: a graph does neither."""
         self._empty_gaps()
-        self.filled()
+        self.filled(slice(0, self._size))
 
     def _empty_gaps(self) -> None:
         if self._gaps_shown:

@@ -230,6 +230,12 @@ def host_index(model, x, key):
         (host_index, "nonzero inside a captured step: how long its result is"),
         (lambda model, x, key: {"term": x.sum() + key.normal(3).sum()}, r"draws \(3,\) numbers on the CPU"),
         (lambda model, x, key: {"term": x.sum() + int(key.permutation(3)[0])}, r"draws \(3, 2\) numbers on the CPU"),
+        (lambda model, x, key: {"term": x.sum() + key.integers(3, 4).sum()}, r"draws \(4,\) numbers on the CPU"),
+        (lambda model, x, key: {"term": x.sum() + key.bernoulli(0.5, 4).sum()}, r"draws \(4,\) numbers on the CPU"),
+        (
+            lambda model, x, key: {"term": x.sum() + key.bernoulli(0.5, 4, np.float64, like=x).sum()},
+            "draws events as booleans or in float32, of probabilities in float32",
+        ),
         (lambda model, x, key: {"term": x.sum() + key.words[0]}, "asks for a key's words on the host"),
         (
             lambda model, x, key: [model.optimizers["adam"].step() for _ in range(2)] and {"term": x.sum()},
