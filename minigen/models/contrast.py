@@ -63,7 +63,7 @@ class Contrast(Objective):
             F, cache = forward(f"energy:{name}", x)
             terms[name], dF = games.loss("linear", F, sign, scale=scale)
             if alpha:
-                half, dsize = games.loss("squares", F, 0.0, scale=2 * alpha * scale)  # of mean F^2
+                half, dsize = games.loss("squares", F, 0.0, scale=2 * alpha * scale)  # half: mean F^2 / 2
                 size, dF = size + 2 * alpha * half, combine.add(dF, dsize)
             if backward:
                 model.energy.backward(dF, cache, need_dx=False)
