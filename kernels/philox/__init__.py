@@ -44,9 +44,12 @@ def bernoulli(key: Words, p: Any, n: int, dtype: np.dtype[Any], *, like: Any = N
     """(n,) of `dtype`: 1 (True) where the number of `uniform` in float32 at this place is below p, else 0 (False).
 
     p is a number, rounded to float32, or an array (n,) on the device of `like`. Exact, and so equal on every rung.
+    Raises ValueError on an array of another shape.
     """
+    if hasattr(p, "shape") and p.shape != (n,):
+        raise ValueError(f"philox.bernoulli: p {p.shape} must be a number or ({n},), a chance for each")
     chances = p.dtype if hasattr(p, "dtype") else np.float32
-    known = dtype in (np.bool_, np.float32, np.float64)
+    known = dtype in (np.bool_, np.float32, np.float64) and chances in (np.float32, np.float64)
     rung = _rung(n, like, chances if known and (dtype != np.float64 or _on_cpu(like)) else None)
     drawn: Array = rung.bernoulli(key, p, n, dtype, like=like)
     return drawn

@@ -181,3 +181,9 @@ def test_negative_count():
         philox.bernoulli((0, 0, 0, 0), 0.5, -1, np.dtype(bool))
     with pytest.raises(ValueError, match="-1 words cannot be drawn"):
         philox.integers((0, 0, 0, 0), 7, -1)
+
+
+def test_as_many_chances_as_events():
+    for p in (np.zeros(2, np.float32), np.zeros((3, 1), np.float32), np.float32(0.5)):
+        with pytest.raises(ValueError, match=r"philox\.bernoulli: p .* must be a number or \(3,\), a chance for each"):
+            philox.bernoulli((0, 0, 0, 0), p, 3, np.dtype(bool))
