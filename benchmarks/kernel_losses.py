@@ -151,22 +151,25 @@ def units() -> Iterator[Case]:
         def given(shape: Any = shape) -> Any:
             return (normal("a", *shape), normal("bias", shape[1])), {}
 
+        def of_both(shape: Any = shape) -> Any:
+            return (normal("v", *shape), normal("b", shape[1]), normal("a", *shape), normal("c", shape[1])), {}
+
         def peers_probabilities(given: Any) -> dict[str, Peer]:
             a, bias = map(tensor, given)
             return {"two calls": Peer(lambda: torch.sigmoid(a + bias), lambda p: p.numpy())}
 
         def peers_summed(given: Any) -> dict[str, Peer]:
-            a, bias = map(tensor, given)
+            v, b, a, c = map(tensor, given)
 
             def several() -> Any:
-                u = a + bias
-                return torch.sigmoid(u), F.softplus(u).sum(1)
+                u = a + c
+                return -(v @ b) - F.softplus(u).sum(1), torch.sigmoid(u)
 
             return {"several calls": Peer(several, lambda made: [part.numpy() for part in made])}
 
         what = "x".join(map(str, shape))
         yield Case("units", "probabilities", what, kind, given, peers_probabilities)
-        yield Case("units", "summed_out", what, kind, given, peers_summed)
+        yield Case("units", "free_energy", what, kind, of_both, peers_summed)
 
 
 def bernoulli() -> Iterator[Case]:

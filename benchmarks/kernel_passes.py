@@ -130,12 +130,15 @@ def softmax() -> Iterator[Case]:
 
 def philox() -> Iterator[Case]:
     """Random words and numbers; PyTorch's are of another generator, so they pass no gate. Its words have 31 bits."""
-    calls = {
-        "words": (torch.int32, lambda out: out.random_()),
-        "uniform": (torch.float32, lambda out: torch.rand(out.shape, out=out)),
-        "normal": (torch.float32, lambda out: torch.randn(out.shape, out=out)),
+    number = (np.dtype(np.float32),)
+    calls = {  # what each is asked besides a key: before the count of numbers, and after it
+        "words": ((), (), torch.int32, lambda out: out.random_()),
+        "uniform": ((), number, torch.float32, lambda out: torch.rand(out.shape, out=out)),
+        "normal": ((), number, torch.float32, lambda out: torch.randn(out.shape, out=out)),
+        "bernoulli": ((0.5,), number, torch.float32, lambda out: out.bernoulli_(0.5)),
+        "integers": ((1000,), (), torch.int64, lambda out: out.random_(1000)),
     }
-    for function, (dtype, theirs) in calls.items():
+    for function, (before, after, dtype, theirs) in calls.items():
         for kind, n in (
             ("reference", 128 * 784),
             ("reference", 64 * 100),
@@ -144,12 +147,11 @@ def philox() -> Iterator[Case]:
             ("GPU", 1 << 24),
         ):
 
-            def make(n: int = n, function: str = function) -> Any:
-                dtype = () if function == "words" else (np.dtype(np.float32),)
-                return (_words(Key(5).at("noise")), n, *dtype), {"like": np.zeros(1, np.float32)}
+            def make(n: int = n, before: Any = before, after: Any = after) -> Any:
+                return (_words(Key(5).at("noise")), *before, n, *after), {"like": np.zeros(1, np.float32)}
 
-            def peers(given: Any, theirs: Any = theirs, dtype: Any = dtype) -> dict[str, Peer]:
-                out = torch.empty(given[1], dtype=dtype)
+            def peers(given: Any, n: int = n, theirs: Any = theirs, dtype: Any = dtype) -> dict[str, Peer]:
+                out = torch.empty(n, dtype=dtype)
                 return {"its generator": Peer(lambda: theirs(out))}
 
             yield Case("philox", function, f"{n:,} numbers", kind, make, peers, same_bits=function != "normal")

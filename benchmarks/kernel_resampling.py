@@ -9,11 +9,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from benchmarks.kernel_cases import Case, Peer, normal
+from benchmarks.kernel_cases import Case, Peer, normal, tensor
 from benchmarks.kernel_images import image_back, image_formats
 from minigen.backend import Array
 from minigen.kernels import resample
 from minigen.kernels.conv2d.geometry import geometry
+from minigen.random import Key
 
 aten = torch.ops.aten
 
@@ -74,6 +75,28 @@ def pooling() -> Iterator[Case]:
             ("largest_transposed", windows.largest_back, windows.peers_largest_back),
         ):
             yield Case("resample", function, f"{n}x{h}x{w}x{c}, windows of 2 x 2", kind, make, peers)
+
+
+def shifts() -> Iterator[Case]:
+    """The classifier's: every image by up to two pixels each way. PyTorch gathers from framed images, by hand."""
+    for kind, n, h, w, c in (
+        ("reference", 128, 28, 28, 1),
+        ("ragged", 37, 13, 11, 3),
+        ("large", 512, 32, 32, 3),
+        ("GPU", 4096, 32, 32, 16),
+    ):
+
+        def make(n: int = n, h: int = h, w: int = w, c: int = c) -> Any:
+            top, left = (Key(5).at(name).integers(5, n, start=-2) for name in ("top", "left"))
+            return (normal("x", n, h, w, c), top, left, h, w), {}
+
+        def peers(given: Any, n: int = n) -> dict[str, Peer]:
+            (x, top, left), (h, w) = map(tensor, given[:3]), given[3:]
+            image, i, j = torch.arange(n)[:, None, None], torch.arange(h)[:, None], torch.arange(w)
+            row, column = i + top[:, None, None] + 2, j + left[:, None, None] + 2
+            return {"two calls": Peer(lambda: F.pad(x, (0, 0, 2, 2, 2, 2))[image, row, column], lambda y: y.numpy())}
+
+        yield Case("window", "cut", f"{n}x{h}x{w}x{c}", kind, make, peers, same_bits=True)
 
 
 class Windows:

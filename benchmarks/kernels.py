@@ -58,6 +58,7 @@ MAKERS = (
     kernel_images.masked,
     kernel_resampling.upsampling,
     kernel_resampling.pooling,
+    kernel_resampling.shifts,
     kernel_attention.attention,
     kernel_combine.combine,
     kernel_passes.adam,

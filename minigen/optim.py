@@ -90,7 +90,7 @@ class Optimizer:
             numbers = self.dial.turned(numbers)
         for i, span in enumerate(self.spans):
             moments = {name: vectors[i] for name, vectors in self._moments.items()}
-            self._update(self.vector.theta[span], self.vector.grad[span], numbers, **moments)
+            self._update(self.vector.theta[span], self.vector.filled(span), numbers, **moments)
         self.vector.raised(self.spans)
 
     def _update(self, theta: Array, grad: Array, numbers: Any, **moments: Array) -> None:
@@ -194,7 +194,7 @@ def clip_norm(owner: HasVector, spans: Iterable[slice], limit: float) -> Any:
     On a GPU the norm is an array of no axes: what it decides, a multiplication by min(1, limit / norm), is decided there.
     """
     assert owner.vector is not None
-    return clip_kernel.to_norm(*(owner.vector.grad[span] for span in spans), limit=limit)
+    return clip_kernel.to_norm(*(owner.vector.filled(span) for span in spans), limit=limit)
 
 
 def clip_values(owner: HasVector, spans: Iterable[slice], limit: float) -> None:

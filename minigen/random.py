@@ -28,7 +28,6 @@ from .kernels.philox.definition import philox
 
 Name: TypeAlias = str | int | tuple[str | int, ...]
 
-_32 = np.uint64(32)
 # The four uses of the cipher must never meet at one (counter, key): each has a constant that its key is XORed with.
 _DRAW, _CHILD_OF_STR, _CHILD_OF_INT = (0, 0), (0x6D696E69, 0x67656E00), (0x6D696E69, 0x67656E01)
 
@@ -129,20 +128,18 @@ class Key:
         shape = as_shape(shape)
         return _kernel.normal(_words(self), math.prod(shape), _dtype(dtype, like), like=like).reshape(shape)
 
-    def bernoulli(self, p: Any, shape: int | Shape | None = None, *, like: Any = None) -> Array:
-        """Booleans that are true with probability `p`, a number or an array whose shape and device they take."""
-        if shape is None:
-            shape, like = p.shape, p
-        hit: Array = self.uniform(shape, np.float32, like=like) < p
-        return hit
+    def bernoulli(self, p: Any, shape: int | Shape | None = None, dtype: DTypeLike = np.bool_, *, like: Any = None) -> Array:
+        """True, or 1 of `dtype`, with probability `p`, else False or 0: where the uniform number in float32 is below p.
 
-    def integers(self, high: int, shape: int | Shape, *, like: Any = None) -> Array:
-        """Integers uniform on 0 .. high - 1, int64, as floor(word high / 2^32): `high` is at most 2^32."""
-        if not 0 < high <= 1 << 32:
-            raise ValueError(f"integers: high = {high} is outside 1 .. 2^32")
-        words = self.bits(shape, like=like).astype(np.uint64)
-        drawn: Array = ((words * np.uint64(high)) >> _32).astype(np.int64)
-        return drawn
+        p is a number, rounded to float32, or an array whose shape and device they take.
+        """
+        p, shape, like = as_chances(p, shape, like)
+        return _kernel.bernoulli(_words(self), p, math.prod(shape), np.dtype(dtype), like=like).reshape(shape)
+
+    def integers(self, high: int, shape: int | Shape, *, start: int = 0, like: Any = None) -> Array:
+        """Integers uniform on the `high` from `start` on, int64: start + floor(word high / 2^32); `high` is at most 2^32."""
+        high, shape = as_count(high), as_shape(shape)
+        return _kernel.integers(_words(self), high, math.prod(shape), start=start, like=like).reshape(shape)
 
     def permutation(self, n: int, *, like: Any = None) -> Array:
         """A random order of 0 .. n - 1, int64: the order of n random 64-bit numbers (kernels.philox.order), on every device."""
@@ -166,6 +163,21 @@ def _child(words: _Words, name: str | int) -> _Words:
 def as_shape(shape: int | Shape) -> Shape:
     """A shape, of a shape or a number."""
     return (int(shape),) if isinstance(shape, int | np.integer) else tuple(shape)
+
+
+def as_count(high: int) -> int:
+    """How many integers may be drawn. ValueError outside 1 .. 2^32."""
+    if not 0 < high <= 1 << 32:
+        raise ValueError(f"integers: high = {high} is outside 1 .. 2^32")
+    return int(high)
+
+
+def as_chances(p: Any, shape: int | Shape | None, like: Any) -> tuple[Any, Shape, Any]:
+    """(p, shape, like) of a draw of events: p a number, or an array (n,) that says what device they are on."""
+    if isinstance(p, int | float | np.number):
+        return float(p), as_shape(np.shape(p) if shape is None else shape), like
+    shape = p.shape if shape is None else as_shape(shape)
+    return (p if p.shape == shape else np.broadcast_to(p, shape)).reshape(-1), shape, p
 
 
 def _dtype(dtype: DTypeLike | None, like: Any) -> np.dtype[Any]:

@@ -126,6 +126,18 @@ def test_bernoulli_moments():
     assert 60 < drawn[:, 2].sum() < 140
 
 
+def test_events_are_those_of_the_uniform_numbers():
+    u, p = Key(4).uniform((3, 70)), Key(5).uniform(70)
+    assert np.array_equal(Key(4).bernoulli(0.3, (3, 70)), u < np.float32(0.3))
+    assert np.array_equal(Key(4).bernoulli(np.float64(0.3), (3, 70)), u < np.float32(0.3))
+    assert np.array_equal(Key(4).bernoulli(p, (3, 70)), u < p)  # broadcast
+    assert np.array_equal(Key(4).bernoulli(np.broadcast_to(p, u.shape)), u < p)
+    for dtype in (np.float32, np.float64, np.complex64):
+        drawn = Key(4).bernoulli(p, (3, 70), dtype)
+        assert drawn.dtype == dtype
+        assert np.array_equal(drawn, u < p)
+
+
 def test_integers():
     drawn = Key(5).integers(7, N)
     assert drawn.dtype == np.int64
@@ -133,6 +145,7 @@ def test_integers():
     assert counts.size == 7
     assert ((counts - N / 7) ** 2 / (N / 7)).sum() < 6 + 5 * np.sqrt(12)
     assert Key(5).integers(1, 10).tolist() == [0] * 10
+    assert np.array_equal(Key(5).integers(7, 10, start=-3), drawn[:10] - 3)
     assert Key(5).integers(1 << 32, 100).max() >= 1 << 31
     for high in (0, -1, (1 << 32) + 1):
         with pytest.raises(ValueError, match="outside 1"):

@@ -40,6 +40,27 @@ def normal(key: Words, n: int, dtype: np.dtype[Any], *, like: Any = None) -> Arr
     return drawn
 
 
+def bernoulli(key: Words, p: Any, n: int, dtype: np.dtype[Any], *, like: Any = None) -> Array:
+    """(n,) of `dtype`: 1 (True) where the number of `uniform` in float32 at this place is below p, else 0 (False).
+
+    p is a number, rounded to float32, or an array (n,) on the device of `like`. Exact, and so equal on every rung.
+    Raises ValueError on an array of another shape.
+    """
+    if hasattr(p, "shape") and p.shape != (n,):
+        raise ValueError(f"philox.bernoulli: p {p.shape} must be a number or ({n},), a chance for each")
+    chances = p.dtype if hasattr(p, "dtype") else np.float32
+    known = dtype in (np.bool_, np.float32, np.float64) and chances in (np.float32, np.float64)
+    rung = _rung(n, like, chances if known and (dtype != np.float64 or _on_cpu(like)) else None)
+    drawn: Array = rung.bernoulli(key, p, n, dtype, like=like)
+    return drawn
+
+
+def integers(key: Words, high: int, n: int, *, start: int = 0, like: Any = None) -> Array:
+    """The first `n` words of the draw as integers start + floor(word high / 2^32), (n,) int64, the same on every rung."""
+    drawn: Array = _rung(n, like).integers(key, high, n, start=start, like=like)
+    return drawn
+
+
 def order(words: Array) -> Array:
     """The places of n random 64-bit numbers in rising order, (n,) int64, equal ones in the order in which they stand.
 
@@ -61,8 +82,11 @@ def _rung(n: int, like: Any, dtype: Any = np.uint32) -> Any:
     """By size, type and device alone: what a key draws is the same in every process."""
     if n < 0:
         raise ValueError(f"philox: {n} words cannot be drawn")
-    on_cpu = like is None or array_module(like) is np
     known = dtype in (np.uint32, np.float32, np.float64)
-    if on_cpu:
+    if _on_cpu(like):
         return LADDER.choose_bits(n) if known else LADDER.load(LADDER.definition)
     return LADDER.choose_on_device(n, dtype, like)
+
+
+def _on_cpu(like: Any) -> bool:
+    return like is None or array_module(like) is np

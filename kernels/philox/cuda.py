@@ -1,8 +1,8 @@
-"""Philox and the numbers made of it on a GPU, in CUDA C (`words.cu`, `order.cu`). Cipher and formulas are in `definition.py`.
+"""Philox and the numbers made of it on a GPU, in CUDA C (`words.cu`, `chances.cu`, `order.cu`). Formulas: `definition.py`.
 
 Against the definition: a thread takes a block of four words from its counter to numbers in registers; the array library writes
-some sixty arrays on the way. Words, uniform numbers and orders are the same bits as on the CPU. An order is found by counting
-instead of sorting.
+some sixty arrays on the way. Words, uniform numbers, events, integers and orders are the same bits as on the CPU. An order is
+found by counting instead of sorting.
 
 Error: of normal numbers 1e-6, absolute, of the exact value of the formula.
 
@@ -40,6 +40,23 @@ def normal(key: Words, n: int, dtype: np.dtype[Any], *, like: Any = None) -> Arr
     return _drawn("normal", key, n, dtype, like)
 
 
+def bernoulli(key: Words, p: Any, n: int, dtype: np.dtype[Any], *, like: Any = None) -> Array:
+    """1 where u < p, else 0: (n,) bool or float32; p a number or (n,)."""
+    whole = dtype == np.float32
+    happens = empty(n, np.float32 if whole else np.uint8, like=like)
+    chances = (contiguous(p), 0.0) if hasattr(p, "dtype") else (None, p)
+    kernel = "philox_happens_as_float" if whole else "philox_happens"
+    each("philox/chances.cu", kernel, -(-n // 4), happens, n, *chances, *_either(key))
+    return happens if whole else happens.view(np.bool_)
+
+
+def integers(key: Words, high: int, n: int, *, start: int = 0, like: Any = None) -> Array:
+    """start + floor(word high / 2^32), (n,) int64."""
+    drawn = empty(n, np.int64, like=like)
+    each("philox/chances.cu", "philox_integers", -(-n // 4), drawn, n, high, start, *_either(key))
+    return drawn
+
+
 def order(words: Array) -> Array:
     """The places of n random 64-bit numbers in rising order, (n,) int64: of words (n, 2), the upper half first."""
     n = len(words)
@@ -62,3 +79,8 @@ def _drawn(kernel: str, key: Key, n: int, dtype: np.dtype[Any], like: Any) -> Ar
     else:
         each("philox/words.cu", f"philox_{kernel}_read", -(-n // 4), drawn, n, key)
     return drawn
+
+
+def _either(key: Key) -> tuple[Any, ...]:
+    """A key as the last arguments of a kernel that takes both kinds."""
+    return (None, *key) if isinstance(key, tuple) else (key, 0, 0, 0, 0)

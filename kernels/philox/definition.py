@@ -13,6 +13,8 @@ uniform is u; two neighbours u, v make two standard normal numbers (Box and Mull
 
     sqrt(-2 ln u) (cos 2 pi v, sin 2 pi v)
 
+An event of probability p happens where u < p, and an integer below `high` is floor(word high / 2^32).
+
 float32 has room for the upper 24 bits of a word, float64 for all 32: the same noise, differently rounded.
 
 A random permutation is the order of n random numbers, of 64 bits: that two of them are equal is rare enough, n^2 2^-65, and
@@ -76,6 +78,19 @@ def uniform(key: Words, n: int, dtype: np.dtype[Any], *, like: Any = None) -> Ar
     else:
         u = ((drawn.astype(np.float64) + 0.5) * 2.0**-32).astype(dtype)
     return u
+
+
+def bernoulli(key: Words, p: Any, n: int, dtype: np.dtype[Any], *, like: Any = None) -> Array:
+    """1 where u < p, else 0: (n,), with u in float32; p a number or (n,)."""
+    happens: Array = uniform(key, n, np.dtype(np.float32), like=like) < p
+    return happens.astype(dtype, copy=False)
+
+
+def integers(key: Words, high: int, n: int, *, start: int = 0, like: Any = None) -> Array:
+    """start + floor(word high / 2^32), (n,) int64."""
+    product = words(key, n, like=like).astype(np.uint64) * np.uint64(high)
+    drawn: Array = (product >> np.uint64(32)).astype(np.int64) + start
+    return drawn
 
 
 def normal(key: Words, n: int, dtype: np.dtype[Any], *, like: Any = None) -> Array:

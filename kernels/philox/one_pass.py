@@ -3,8 +3,8 @@
 Against the definition: ten rounds of NumPy write some sixty arrays of the draw's size, and Box and Muller's formula a dozen
 more. Here a task takes one chunk of blocks from counters to numbers while it lies in the nearest cache. All ten rounds are
 written out by the compiler, so that the loop over the blocks becomes vector instructions on words that stay in registers; with
-the rounds outside, each of them read and wrote the chunk. Words and uniform numbers are the same bits as the definition's:
-integers do not round, and the scaling is exact.
+the rounds outside, each of them read and wrote the chunk. Words, uniform numbers, events and integers are the same bits as the
+definition's: integers do not round, and the scaling is exact.
 
 Normal numbers in float32 need no function of a library, which would be called one number at a time. The integers make the
 reductions exact, and what is left are short polynomials, which become vector instructions too:
@@ -33,6 +33,7 @@ from numba.extending import register_jitable
 
 from minigen.backend import Array, empty
 
+from ..arguments import contiguous
 from ..jit import compiled
 from .definition import Words
 
@@ -72,6 +73,23 @@ def normal(key: Words, n: int, dtype: np.dtype[Any], *, like: Any = None) -> Arr
     drawn = _chunks(n, dtype, like)
     fill = fill_normal_float32 if dtype == np.float32 else fill_normal_float64
     fill(drawn, *_scalars(key))
+    return drawn.reshape(-1)[:n]
+
+
+def bernoulli(key: Words, p: Any, n: int, dtype: np.dtype[Any], *, like: Any = None) -> Array:
+    """1 where u < p, else 0: (n,), with u in float32; p a number or (n,)."""
+    happens = empty(n, dtype, like=like)
+    if hasattr(p, "dtype"):
+        fill_below_each(happens, contiguous(p), *_scalars(key))
+    else:
+        fill_below(happens, np.float32(p), *_scalars(key))
+    return happens
+
+
+def integers(key: Words, high: int, n: int, *, start: int = 0, like: Any = None) -> Array:
+    """start + floor(word high / 2^32), (n,) int64."""
+    drawn = _chunks(n, np.dtype(np.int64), like)
+    fill_integers(drawn, np.uint64(high), np.int64(start), *_scalars(key))
     return drawn.reshape(-1)[:n]
 
 
@@ -209,3 +227,40 @@ def fill_normal_float64(drawn: Array, k0: Any, k1: Any, c2: Any, c3: Any) -> Non
                 radius = math.sqrt(-2.0 * math.log((np.float64(w[j, i]) + 1.0) * 2.0**-32))
                 angle = 2.0 * math.pi * (np.float64(w[j + 1, i]) * 2.0**-32)
                 drawn[chunk, i, j], drawn[chunk, i, j + 1] = radius * math.cos(angle), radius * math.sin(angle)
+
+
+@compiled
+def fill_below(happens: Array, p: Any, k0: Any, k1: Any, c2: Any, c3: Any) -> None:
+    """happens (n,): whether a uniform number is below p."""
+    n = happens.shape[0]
+    for chunk in prange((n + 4 * CHUNK - 1) // (4 * CHUNK)):
+        w, u = np.empty((4, CHUNK), np.uint32), np.empty((CHUNK, 4), np.float32)
+        encrypt(w, chunk, k0, k1, c2, c3)
+        put_uniform(u, w)
+        here, u_here = happens[4 * CHUNK * chunk :][: 4 * CHUNK], u.reshape(-1)
+        for i in range(here.shape[0]):
+            here[i] = u_here[i] < p
+
+
+@compiled
+def fill_below_each(happens: Array, p: Array, k0: Any, k1: Any, c2: Any, c3: Any) -> None:
+    """The same for p (n,)."""
+    n = happens.shape[0]
+    for chunk in prange((n + 4 * CHUNK - 1) // (4 * CHUNK)):
+        w, u = np.empty((4, CHUNK), np.uint32), np.empty((CHUNK, 4), np.float32)
+        encrypt(w, chunk, k0, k1, c2, c3)
+        put_uniform(u, w)
+        here, p_here, u_here = happens[4 * CHUNK * chunk :][: 4 * CHUNK], p[4 * CHUNK * chunk :], u.reshape(-1)
+        for i in range(here.shape[0]):
+            here[i] = u_here[i] < p_here[i]
+
+
+@compiled
+def fill_integers(drawn: Array, high: Any, start: Any, k0: Any, k1: Any, c2: Any, c3: Any) -> None:
+    """Integers from `start` on, of which there are `high`."""
+    for chunk in prange(drawn.shape[0]):
+        w = np.empty((4, CHUNK), np.uint32)
+        encrypt(w, chunk, k0, k1, c2, c3)
+        for i in range(CHUNK):
+            for j in range(4):
+                drawn[chunk, i, j] = start + np.int64((np.uint64(w[j, i]) * high) >> HALF)

@@ -20,19 +20,7 @@
 // instructions of philox_words philox_uniform philox_normal: STG.E.128
 // instructions of philox_words_read philox_uniform_read philox_normal_read: LDG.E STG.E.128
 
-__device__ __forceinline__ uint4 philox(unsigned long long block, unsigned c2, unsigned c3, unsigned k0, unsigned k1) {
-    uint4 c = make_uint4(unsigned(block), unsigned(block >> 32), c2, c3);
-#pragma unroll
-    for (int round = 0; round < 10; round++) {
-        unsigned long long p = 0xD2511F53ull * c.x, q = 0xCD9E8D57ull * c.z;
-        c = make_uint4(unsigned(q >> 32) ^ c.y ^ k0, unsigned(q), unsigned(p >> 32) ^ c.w ^ k1, unsigned(p));
-        k0 += 0x9E3779B9u;  // modulo 2^32
-        k1 += 0xBB67AE85u;
-    }
-    return c;
-}
-
-__device__ __forceinline__ float uniform(unsigned word) { return float(word >> 8) * 5.9604644775390625e-8f; }  // 2^-24
+#include "philox.cuh"
 
 // -2 ln(U 2^-24) = radius^2, U in 1 .. 2^24: U = 2^e m with m in [sqrt(1/2), sqrt(2)), s = (m - 1) / (m + 1), ln m = 2 artanh s
 __device__ __forceinline__ float radius(unsigned word) {
@@ -58,18 +46,6 @@ __device__ __forceinline__ float2 direction(unsigned word) {
     return make_float2((quarter + 1) & 2 ? -x : x, quarter & 2 ? -y : y);
 }
 
-// Four words or numbers of 4 bytes each, in one store; the array is the allocator's, and so begins at a multiple of 16 bytes
-template <class Number> __device__ __forceinline__ void put(Number* drawn, long long at, long long n, uint4 bits) {
-    uint4* there = reinterpret_cast<uint4*>(drawn + at);
-    if (at + 4 <= n) {
-        *there = bits;
-        return;
-    }
-    unsigned* one = reinterpret_cast<unsigned*>(there);
-    if (at < n) one[0] = bits.x;
-    if (at + 1 < n) one[1] = bits.y;
-    if (at + 2 < n) one[2] = bits.z;
-}
 __device__ __forceinline__ uint4 bits_of(float x, float y, float z, float w) {
     return make_uint4(__float_as_uint(x), __float_as_uint(y), __float_as_uint(z), __float_as_uint(w));
 }

@@ -1,8 +1,6 @@
-"""Binary units that do not see each other, given what they are told: how likely each is on, and all their states summed out."""
+"""Binary units that do not see each other: how likely each is on, given what it is told, and all their states summed out."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from minigen.backend import Array
 
@@ -17,18 +15,25 @@ def probabilities(a: Array, bias: Array) -> Array:
 
     Raises ValueError on shapes that do not fit, TypeError on mixed precisions.
     """
-    p: Array = _rung("units.probabilities", a, bias).probabilities(a, bias)
+    _check("units.probabilities", a, bias)
+    arguments.same_kind("units.probabilities", a=a, bias=bias)
+    p: Array = LADDER.choose(a.size, a, bias).probabilities(a, bias)
     return p
 
 
-def summed_out(a: Array, bias: Array) -> tuple[Array, Array]:
-    """-> p (N, U) = s(a + bias), and (N,) the sums of log(1 + e^(a + bias)) over a row, in nats. It raises as above."""
-    both: tuple[Array, Array] = _rung("units.summed_out", a, bias).summed_out(a, bias)
+def free_energy(v: Array, b: Array, a: Array, c: Array) -> tuple[Array, Array]:
+    """-> F (N,) = -v b - sum log(1 + e^(a + c)) over a row, in nats, and p (N, U) = s(a + c): the units summed out.
+
+    v (N, V) are other units, which have the biases b (V,) and tell ours a (N, U); ours have c (U,). It raises as above.
+    """
+    _check("units.free_energy", a, c)
+    if v.ndim != 2 or len(v) != len(a) or b.shape != v.shape[1:]:
+        raise ValueError(f"units.free_energy: v {v.shape} must be (N, V) with the rows of a {a.shape}, and b {b.shape} (V,)")
+    arguments.same_kind("units.free_energy", v=v, b=b, a=a, c=c)
+    both: tuple[Array, Array] = LADDER.choose(v.size + a.size, v, b, a, c).free_energy(v, b, a, c)
     return both
 
 
-def _rung(operation: str, a: Array, bias: Array) -> Any:
+def _check(operation: str, a: Array, bias: Array) -> None:
     if a.ndim != 2 or bias.shape != a.shape[1:]:
-        raise ValueError(f"{operation}: a {a.shape} must be (N, U) and bias {bias.shape} (U,): a number for each unit")
-    arguments.same_kind(operation, a=a, bias=bias)
-    return LADDER.choose(a.size, a, bias)
+        raise ValueError(f"{operation}: a {a.shape} must be (N, U) and its bias {bias.shape} (U,): a number for each unit")

@@ -2,7 +2,7 @@
 
 Against the definition: one pass over memory, instead of one for every step of a formula.
 
-Legend: N rows, U units. a, p (N, U), bias (U,), the sums (N,).
+Legend: N rows, U units, V others. a, p (N, U), bias or c (U,), v (N, V), b (V,), F (N,).
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ def probabilities(a: Array, bias: Array) -> Array:
     return p
 
 
-def summed_out(a: Array, bias: Array) -> tuple[Array, Array]:
-    """-> p (N, U), the sums (N,)."""
-    N, U = a.shape
-    p, sums = empty_like(a), empty((N,), a.dtype, like=a)
-    Walk(N, U, 1, whole=True).launch(FILE, "units_summed_out", contiguous(a), contiguous(bias), p, sums, U)
-    return p, sums
+def free_energy(v: Array, b: Array, a: Array, c: Array) -> tuple[Array, Array]:
+    """-> F (N,), p (N, U)."""
+    N, U, V = *a.shape, v.shape[1]
+    F, p = empty((N,), a.dtype, like=a), empty_like(a)
+    walk = Walk(N, max(U, V), 1, whole=True)  # a block for each row
+    walk.launch(FILE, "units_free_energy", *map(contiguous, (v, b, a, c)), F, p, U, V)
+    return F, p

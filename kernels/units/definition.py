@@ -1,11 +1,12 @@
 """Binary units h_j in {0, 1} with the weights e^(h_j u_j), u = a + bias, plainly.
 
     probabilities    p_j = e^u_j / (1 + e^u_j) = s(u_j)
-    summed_out       log sum over all h of prod_j e^(h_j u_j) = sum_j log(1 + e^u_j), whose derivative is p
+    free_energy      F = -log sum over all h of e^(v'b) prod_j e^(h_j u_j) = -v'b - sum_j log(1 + e^u_j),     dF/du_j = -p_j
 
-They branch on the real part: the complex step is exact.
+v are other units, with biases b of their own: what they are worth beside ours is v'b. Both branch on the real part: the complex
+step is exact.
 
-Legend: N rows, U units. a, p (N, U), bias (U,), the sums (N,).
+Legend: N rows, U units, V others. a, p (N, U), bias or c (U,), v (N, V), b (V,), F (N,).
 """
 
 from __future__ import annotations
@@ -20,6 +21,6 @@ def probabilities(a: Array, bias: Array) -> Array:
     return forward("sigmoid", a + bias)
 
 
-def summed_out(a: Array, bias: Array) -> tuple[Array, Array]:
-    """-> p (N, U), the sums (N,)."""
-    return probabilities(a, bias), forward("softplus", a + bias).sum(1)
+def free_energy(v: Array, b: Array, a: Array, c: Array) -> tuple[Array, Array]:
+    """-> F (N,), p (N, U)."""
+    return -(v @ b) - forward("softplus", a + c).sum(1), probabilities(a, c)

@@ -4,10 +4,11 @@ Against the definition: it makes an array for the sum with the bias and for ever
 e^u for each of the two; here a is read once, and one x = e^-|u| serves both: p = 1 / (1 + x) where u > 0, else x / (1 + x), and
 log(1 + e^u) = max(u, 0) + log(1 + x).
 
-Error, of u as it is rounded, u_f = 2^-24: of p (8 + |u|) u_f p; of the sums u_f sum (6 log(1 + e^u) + |u|), which are added in
-float64. In float64, with u_f = 2^-53, the additions count too: in whatever order, U - 1 of them err by (U - 1) u_f of the sum.
+Error, of u as it is rounded, u_f = 2^-24: of p (8 + |u|) u_f p; of F u_f (sum (6 log(1 + e^u) + |u|) + 2 sum |v b|), which are
+added in float64. In float64, with u_f = 2^-53, the additions count too: in whatever order, U + V of them err by (U + V) u_f of
+the sum of the absolute values.
 
-Legend: N rows, U units. a, p (N, U), bias (U,), the sums (N,).
+Legend: N rows, U units, V others. a, p (N, U), bias or c (U,), v (N, V), b (V,), F (N,).
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ def probabilities(a: Array, bias: Array) -> Array:
     return p
 
 
-def summed_out(a: Array, bias: Array) -> tuple[Array, Array]:
-    """-> p (N, U), the sums (N,)."""
-    p, sums = empty_like(a), empty(a.shape[:1], a.dtype, like=a)
-    sum_out.of(a.size)(contiguous(a), contiguous(bias), p, sums)
-    return p, sums
+def free_energy(v: Array, b: Array, a: Array, c: Array) -> tuple[Array, Array]:
+    """-> F (N,), p (N, U)."""
+    F, p = empty(a.shape[:1], a.dtype, like=a), empty_like(a)
+    sum_out.of(v.size + a.size)(*map(contiguous, (v, b, a, c)), F, p)
+    return F, p
 
 
 @CompiledTwice
@@ -46,16 +47,18 @@ def switch(a: Array, bias: Array, p: Array) -> None:
 
 
 @CompiledTwice
-def sum_out(a: Array, bias: Array, p: Array, sums: Array) -> None:
-    """Fills p and the sums."""
+def sum_out(v: Array, b: Array, a: Array, c: Array, F: Array, p: Array) -> None:
+    """Fills F and p."""
     zero, one = a.dtype.type(0), a.dtype.type(1)
     for n in prange(a.shape[0]):
-        told, on = a[n], p[n]
+        others, told, on = v[n], a[n], p[n]
         total = 0.0
+        for i in range(others.shape[0]):
+            total += np.float64(others[i] * b[i])
         for j in range(told.shape[0]):
-            u = told[j] + bias[j]
+            u = told[j] + c[j]
             x = exp(-abs(u))
             below = u < zero
             on[j] = (x if below else one) / (one + x)
             total += np.float64((zero if below else u) + log1p(x))
-        sums[n] = total
+        F[n] = -total

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ..layers.act_norm import ActNorm
 from ..layers.attention import ScaledDotProduct
+from ..layers.augment import RandomCrop, RandomShift
 from ..layers.batch_norm import BatchNorm
 from ..layers.composite import Composite
 from ..layers.conv2d import Convolution
@@ -53,6 +54,7 @@ KERNELS = {  # whose definitions are broken, and the cases that use them
     "attention": tuple(case.name for case in CASES if case.cls is ScaledDotProduct),
     "resample": tuple(case.name for case in CASES if issubclass(case.cls, RESAMPLE)),
     "units": tuple(case.name for case in CASES if case.cls is FreeEnergy),
+    "window": tuple(case.name for case in CASES if issubclass(case.cls, RandomShift | RandomCrop)),
     "softmax": tuple(case.name for case in CASES if case.cls is Softmax),
     "normalise": tuple(case.name for case in CASES if issubclass(case.cls, BatchNorm | GroupNorm)),
     "layer_norm": tuple(case.name for case in CASES if case.cls is LayerNorm),

@@ -14,11 +14,14 @@ N batch, H, W size, C channels, h, w size after a crop.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..backend import Array, Shape, array_module, real_dtype
+from ..kernels import combine, window
+from ..kernels.sums import over_rows
 from ..random import Key
 from .linear_map import LinearMap, check_images
 
@@ -55,14 +58,14 @@ class RandomShift(_Augmentation):
         self.pixels = pixels
 
     def draw(self, x: Array, key: Key) -> WindowCache:
-        top, left = (key.at(name).integers(2 * self.pixels + 1, len(x), like=x) - self.pixels for name in ("top", "left"))
-        return WindowCache(x.shape, top, left)
+        places, start = 2 * self.pixels + 1, -self.pixels
+        return WindowCache(x.shape, *(key.at(name).integers(places, len(x), start=start, like=x) for name in ("top", "left")))
 
     def there(self, x: Array, cache: WindowCache | None) -> Array:
-        return x if cache is None else window(x, cache.top, cache.left, *x.shape[1:3])
+        return x if cache is None else window.cut(x, cache.top, cache.left, *x.shape[1:3])
 
     def back(self, dy: Array, cache: WindowCache | None) -> Array:
-        return dy if cache is None else window(dy, -cache.top, -cache.left, *cache.shape[1:3])
+        return dy if cache is None else window.cut(dy, cache.top, cache.left, *cache.shape[1:3], sign=-1)
 
 
 class RandomCrop(_Augmentation):
@@ -91,19 +94,19 @@ class RandomCrop(_Augmentation):
 
     def draw(self, x: Array, key: Key) -> WindowCache:
         rows, columns = self.room(x)
-        top = key.at("top").integers(rows + 1, len(x), like=x) - self.padding
-        left = key.at("left").integers(columns + 1, len(x), like=x) - self.padding
+        top = key.at("top").integers(rows + 1, len(x), start=-self.padding, like=x)
+        left = key.at("left").integers(columns + 1, len(x), start=-self.padding, like=x)
         return WindowCache(x.shape, top, left)
 
     def there(self, x: Array, cache: WindowCache) -> Array:
-        return window(x, cache.top, cache.left, self.size, self.size)
+        return window.cut(x, cache.top, cache.left, self.size, self.size)
 
     def back(self, dy: Array, cache: WindowCache) -> Array:
-        return window(dy, -cache.top, -cache.left, *cache.shape[1:3])
+        return window.cut(dy, cache.top, cache.left, *cache.shape[1:3], sign=-1)
 
 
 class MaskCache(NamedTuple):
-    mask: Array  # (N, 1, 1, 1) or (N, H, W, 1) bool
+    mask: Array  # (N, 1, 1, 1) bool, or (N, H, W, 1) with 0 where nothing is kept, else 1
 
 
 class RandomFlip(_Augmentation):
@@ -140,13 +143,14 @@ class Cutout(_Augmentation):
     def draw(self, x: Array, key: Key) -> MaskCache:
         sides = []
         for name, n in zip(("row", "column"), x.shape[1:3], strict=True):
-            first = key.at(name).integers(n, (len(x), 1), like=x) - self.size // 2  # (N, 1)
+            first = key.at(name).integers(n, (len(x), 1), start=-(self.size // 2), like=x)  # (N, 1)
             place = array_module(x).arange(n)  # (n,)
             sides.append((place >= first) & (place < first + self.size))  # (N, n)
-        return MaskCache(~(sides[0][:, :, None, None] & sides[1][:, None, :, None]))
+        kept = ~(sides[0][:, :, None, None] & sides[1][:, None, :, None])
+        return MaskCache(kept.astype(real_dtype(x.dtype)))
 
     def there(self, x: Array, cache: MaskCache | None) -> Array:
-        return x if cache is None else x * cache.mask
+        return x if cache is None else combine.add((cache.mask, x))
 
     def back(self, dy: Array, cache: MaskCache | None) -> Array:
         return self.there(dy, cache)
@@ -168,7 +172,7 @@ class Brightness(_Augmentation):
 
     def forward(self, x: Array, *, train: bool = False, key: Key | None = None) -> tuple[Array, AmountCache | None]:
         y, cache = super().forward(x, train=train, key=key)
-        return y if cache is None else y + cache.amount, cache
+        return y if cache is None else combine.add(y, cache.amount), cache
 
     def there(self, x: Array, cache: AmountCache | None) -> Array:
         return x
@@ -180,7 +184,7 @@ class Brightness(_Augmentation):
 class Contrast(_Augmentation):
     """y = m + c (x - m), m the mean of the image, c uniform on [1 - strength, 1 + strength). It is its own transpose."""
 
-    axes: tuple[int, ...] = (1, 2, 3)  # of the mean
+    axes: tuple[int, ...] = (1, 2, 3)  # of the mean: the last ones
 
     def __init__(self, strength: float = 0.5) -> None:
         super().__init__()
@@ -192,8 +196,11 @@ class Contrast(_Augmentation):
     def there(self, x: Array, cache: AmountCache | None) -> Array:
         if cache is None:
             return x
-        m = x.mean(self.axes, keepdims=True)
-        return m + cache.amount * (x - m)
+        c, of_each = cache.amount, x.shape[: self.axes[0]]
+        n = math.prod(x.shape[self.axes[0] :])
+        total = over_rows(x.reshape(math.prod(of_each), n, 1)).reshape(*of_each, *(1 for _ in self.axes))
+        m = combine.add((1 / n, total))
+        return combine.add((c, x), m, (-1, c, m))
 
     def back(self, dy: Array, cache: AmountCache | None) -> Array:
         return self.there(dy, cache)
@@ -206,18 +213,3 @@ class Saturation(Contrast):
 
     def __init__(self, strength: float = 1.0) -> None:
         super().__init__(strength)
-
-
-def window(x: Array, top: Array, left: Array, h: int, w: int) -> Array:
-    """(N, H, W, C) -> (N, h, w, C): y[n, i, j] = x[n, i + top_n, j + left_n], and 0 outside x.
-
-    Its transpose is the window of y that begins at (-top, -left) and has the size of x.
-    """
-    xp = array_module(x)
-    N, H, W, _ = x.shape
-    row, column = xp.arange(h) + top[:, None], xp.arange(w) + left[:, None]  # (N, h), (N, w)
-    inside = ((row >= 0) & (row < H))[:, :, None, None] & ((column >= 0) & (column < W))[:, None, :, None]
-    n = xp.arange(N)[:, None, None]
-    taken = x[n, np.clip(row, 0, H - 1)[:, :, None], np.clip(column, 0, W - 1)[:, None, :]]
-    y: Array = taken * inside.astype(real_dtype(x.dtype))
-    return y

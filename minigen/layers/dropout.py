@@ -1,8 +1,8 @@
 """Dropout: in training, each number is set to 0 with probability p and the others grow by 1 / (1 - p) (Srivastava et al. 2014).
 
-    y = x mask,   mask = 1 / (1 - p) with probability 1 - p, else 0          so E[y] = x, and evaluation is the identity
+    y = x mask / (1 - p),   mask = 1 with probability 1 - p, else 0          so E[y] = x, and evaluation is the identity
 
-The mask is noise, drawn from the key and held fixed: y is linear in x, and every pass multiplies by the mask.
+The mask is noise, drawn from the key and held fixed: y is linear in x, and every pass multiplies by the same mask.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..backend import Array, real_dtype
+from ..kernels import combine
 from ..random import Key
 from .layer import Layer
 
 
 class DropoutCache(NamedTuple):
-    mask: Array | None  # like x, 0 or 1 / (1 - p); None where nothing is dropped
+    mask: Array | None  # like x, 0 or 1; None where nothing is dropped
 
 
 class Dropout(Layer):
@@ -35,15 +36,14 @@ class Dropout(Layer):
     def forward(self, x: Array, *, train: bool = False, key: Key | None = None) -> tuple[Array, DropoutCache]:
         if not train or self.p == 0:
             return x, DropoutCache(None)
-        keep = self.need(key).bernoulli(1 - self.p, x.shape, like=x)
-        mask = keep.astype(real_dtype(x.dtype)) * (1 / (1 - self.p))
-        return x * mask, DropoutCache(mask)
+        cache = DropoutCache(self.need(key).bernoulli(1 - self.p, x.shape, real_dtype(x.dtype), like=x))
+        return self._through(x, cache), cache
 
     def backward(self, dy: Array, cache: DropoutCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
-        return _through(dy, cache) if need_dx else None
+        return self._through(dy, cache) if need_dx else None
 
     def jvp(self, x_dot: Array, cache: DropoutCache, *, move_params: bool = False) -> tuple[Array, DropoutCache]:
-        return _through(x_dot, cache), cache
+        return self._through(x_dot, cache), cache
 
     def backward_jvp(
         self,
@@ -55,8 +55,7 @@ class Dropout(Layer):
         need_dx: bool = True,
         param_grads: bool = True,
     ) -> tuple[Array | None, Array | None]:
-        return (_through(dy, cache), _through(dy_dot, cache)) if need_dx else (None, None)
+        return (self._through(dy, cache), self._through(dy_dot, cache)) if need_dx else (None, None)
 
-
-def _through(u: Array, cache: DropoutCache) -> Array:
-    return u if cache.mask is None else u * cache.mask
+    def _through(self, u: Array, cache: DropoutCache) -> Array:
+        return u if cache.mask is None else combine.add((1 / (1 - self.p), cache.mask, u))

@@ -19,7 +19,7 @@ from functools import partial
 from typing import NamedTuple
 
 from ..backend import Array
-from ..kernels import units
+from ..kernels import combine, units
 from ..kernels.matmul import matmul
 from ..kernels.sums import over_rows
 from ..random import Key
@@ -51,25 +51,30 @@ class FreeEnergy(Layer):
                 f"it takes (N, {self.visible_units})"
             )
         w = self.weights()
-        h, summed = units.summed_out(matmul(x, w.W), w.c)  # (N, H), (N,)
-        return -_times(x, w.b) - summed, FreeEnergyCache(x, h, w)
+        F, h = units.free_energy(x, w.b, matmul(x, w.W), w.c)  # (N,), (N, H)
+        return F, FreeEnergyCache(x, h, w)
 
     def backward(self, dy: Array, cache: FreeEnergyCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
-        w, v, dF = self.weights(cache), cache.v, dy[:, None]  # dF (N, 1)
-        g = -dF * cache.h  # (N, H)
+        w, v = self.weights(cache), cache.v
+        minus = combine.add((-1, dy[:, None]))  # -dF (N, 1)
+        g = combine.add((minus, cache.h))  # (N, H)
         if param_grads and self.learns:
-            db = -matmul(dF, v, transpose_a=True)[0]  # (V,)
-            self.learn(w, W=lambda **into: matmul(v, g, transpose_a=True, **into), b=db, c=partial(over_rows, g))
-        return matmul(g, w.W, transpose_b=True) - dF * w.b if need_dx else None
+            dW = partial(matmul, v, g, transpose_a=True)  # (V, H)
+            self.learn(w, W=dW, b=partial(_summed, minus, v), c=partial(over_rows, g))
+        return _told(g, w.W, minus, w.b) if need_dx else None
 
     def jvp(self, x_dot: Array, cache: FreeEnergyCache, *, move_params: bool = False) -> tuple[Array, FreeEnergyCache]:
         w, v, h = self.weights(cache), cache.v, cache.h
         w_dot = self.weights_dot(w, move_params)
-        a_dot, y_dot = matmul(x_dot, w.W), -_times(x_dot, w.b)  # (N, H), (N,)
+        a_dot, worth_dot = matmul(x_dot, w.W), matmul(x_dot, w.b[:, None])  # (N, H), and (N, 1) of v'b
         if w_dot:
-            a_dot += matmul(v, w_dot.W) + w_dot.c
-            y_dot -= _times(v, w_dot.b)
-        return y_dot - (h * a_dot).sum(1), FreeEnergyCache(x_dot, h * (1 - h) * a_dot, w_dot)
+            matmul(v, w_dot.W, out=a_dot, accumulate=True)
+            combine.add(a_dot, w_dot.c, out=a_dot)
+            matmul(v, w_dot.b[:, None], out=worth_dot, accumulate=True)
+        softplus_dot = combine.add((h, a_dot))  # (N, H)
+        h_dot = combine.add(softplus_dot, (-1, h, softplus_dot))
+        y_dot = combine.add((-1, worth_dot), (-1, over_rows(softplus_dot[:, :, None])))  # (N, 1)
+        return y_dot[:, 0], FreeEnergyCache(x_dot, h_dot, w_dot)
 
     def backward_jvp(
         self,
@@ -82,26 +87,21 @@ class FreeEnergy(Layer):
         param_grads: bool = True,
     ) -> tuple[Array | None, Array | None]:
         w, w_dot = self.weights(cache), tangents.w
-        v, v_dot, dF, dF_dot = cache.v, tangents.v, dy[:, None], dy_dot[:, None]
-        g, g_dot = -dF * cache.h, -dF_dot * cache.h - dF * tangents.h  # (N, H)
+        v, v_dot, h, h_dot = cache.v, tangents.v, cache.h, tangents.h
+        minus, minus_dot = (combine.add((-1, one[:, None])) for one in (dy, dy_dot))  # (N, 1)
+        g, g_dot = combine.add((minus, h)), combine.add((minus_dot, h), (minus, h_dot))  # (N, H)
         if param_grads and self.learns:
-            dW_dot = matmul(v_dot, g, transpose_a=True) + matmul(v, g_dot, transpose_a=True)
-            self.learn_dot(
-                w,
-                w_dot,
-                W=(lambda: matmul(v, g, transpose_a=True), dW_dot),
-                b=(
-                    lambda: -matmul(dF, v, transpose_a=True)[0],
-                    -(matmul(dF_dot, v, transpose_a=True) + matmul(dF, v_dot, transpose_a=True))[0],
-                ),
-                c=(partial(over_rows, g), partial(over_rows, g_dot)),
-            )
+            dW = partial(matmul, v, g, transpose_a=True)
+            dW_dot = matmul(v, g_dot, transpose_a=True, out=matmul(v_dot, g, transpose_a=True), accumulate=True)
+            db_dot = _summed(minus, v_dot, out=_summed(minus_dot, v), accumulate=True)
+            of_c = partial(over_rows, g), partial(over_rows, g_dot)
+            self.learn_dot(w, w_dot, W=(dW, dW_dot), b=(partial(_summed, minus, v), db_dot), c=of_c)
         if not need_dx:
             return None, None
-        dx_dot = matmul(g_dot, w.W, transpose_b=True) - dF_dot * w.b
+        dx_dot = _told(g_dot, w.W, minus_dot, w.b)
         if w_dot:
-            dx_dot += matmul(g, w_dot.W, transpose_b=True) - dF * w_dot.b
-        return matmul(g, w.W, transpose_b=True) - dF * w.b, dx_dot
+            combine.add(dx_dot, _told(g, w_dot.W, minus, w_dot.b), out=dx_dot)
+        return _told(g, w.W, minus, w.b), dx_dot
 
     # ---- the conditionals: within a layer the units are independent
 
@@ -117,10 +117,16 @@ class FreeEnergy(Layer):
 
     def gibbs(self, h: Array, key: Key) -> Array:
         """One sweep of the chain, from the probabilities of h to new visible bits: h ~ p(h|v), v ~ p(v|h). (N, H) -> (N, V)."""
-        bits = key.at("h").bernoulli(h).astype(h.dtype)
-        return key.at("v").bernoulli(self.visible(bits)).astype(h.dtype)
+        bits = key.at("h").bernoulli(h, dtype=h.dtype)
+        return key.at("v").bernoulli(self.visible(bits), dtype=h.dtype)
 
 
-def _times(x: Array, b: Array) -> Array:
-    """x b of every row: (N, V), (V,) -> (N,)."""
-    return matmul(x, b[:, None])[:, 0]
+def _summed(weights: Array, x: Array, *, out: Array | None = None, accumulate: bool = False) -> Array:
+    """The sum of the rows of x (N, V) with weights (N, 1): (V,)."""
+    total = matmul(weights, x, transpose_a=True, out=None if out is None else out[None], accumulate=accumulate)
+    return total[0]
+
+
+def _told(g: Array, W: Array, minus: Array, b: Array) -> Array:
+    """g W' - dF b, what goes back to v: (N, V)."""
+    return combine.add(matmul(g, W, transpose_b=True), (minus, b))

@@ -54,6 +54,7 @@ class Vector:
         self._grad = aligned_zeros(self._size, dtype, like=like)
         self._zero: set[Place] = set()  # what of grad counts as zero and is not written yet (views.py)
         self._gaps = _gaps(frozenset(place.stop for place in self.places.values()))
+        self._gaps_shown = False  # to somebody who may write into them: until then they are the zeros that they were made as
         self._theta_dot: Array | None = None
         self._like = like
         filled: set[Place] = set()
@@ -125,7 +126,8 @@ class Vector:
     @property
     def grad(self) -> Array:
         """Every gradient, flat, in the order of theta. After a `zero_grads`, which writes no zeros yet, ask again."""
-        self.write_zeros()
+        self._gaps_shown = True
+        self.filled(slice(0, self._size))
         return self._grad
 
     @grad.setter
@@ -134,14 +136,25 @@ class Vector:
 
     def zero_grads(self) -> None:
         """grad = 0, once somebody asks for it."""
-        self._grad[resident(self._gaps, self._grad)] = 0
+        self._empty_gaps()
         self._zero.update(self.places.values())
 
-    def write_zeros(self) -> None:
-        """Writes what counts as zero and was not asked for yet."""
-        for place in self._zero:
+    def filled(self, span: slice) -> Array:
+        """`grad[span]`, for an optimiser, which keeps what lies between the arrays zero. Others still count as zero."""
+        for place in [place for place in self._zero if span.start <= place.start < span.stop]:
             place.of(self._grad)[...] = 0
-        self._zero.clear()
+            self._zero.discard(place)
+        return self._grad[span]
+
+    def write_zeros(self) -> None:
+        """Writes what counts as zero and was not asked for yet, and the zeros between the arrays: a graph does neither."""
+        self._empty_gaps()
+        self.filled(slice(0, self._size))
+
+    def _empty_gaps(self) -> None:
+        if self._gaps_shown:
+            self._grad[resident(self._gaps, self._grad)] = 0
+            self._gaps_shown = False
 
     @property
     def theta_dot(self) -> Array:

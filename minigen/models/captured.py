@@ -24,7 +24,7 @@ import numpy as np
 from .. import backend
 from ..averaging import Average
 from ..backend import Array, CaptureError, device_of
-from ..kernels import chosen_precision
+from ..kernels import chosen_precision, combine
 from ..kernels.cuda.graph import graph
 from ..optim import Dial, Optimizer
 from ..random import Key
@@ -146,7 +146,10 @@ def _settle(places: list[Place]) -> None:
     """`commit` replaces state, and a graph knows it by its address: the new values go where the old ones were."""
     for _, shelf, at, array in places:
         if shelf[at] is not array:
-            array[...] = shelf[at]
+            if array.dtype.kind == "f":
+                combine.add(shelf[at], out=array)
+            else:
+                array[...] = shelf[at]
             shelf[at] = array
 
 

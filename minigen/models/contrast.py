@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..backend import Array
+from ..kernels import combine, games
 from ..random import Key
 from .objective import Forwarder, Forwards, Objective, Terms
 
@@ -57,15 +58,15 @@ class Contrast(Objective):
     ) -> tuple[Terms, Forwards]:
         forward, alpha, size = Forwarder(model, forwards, train=train), self.alpha, 0.0
         terms: Terms = {}
-        data = batch if noise.jitter is None else batch + noise.jitter
+        data = batch if noise.jitter is None else combine.add(batch, noise.jitter)
         for name, x, sign in (("data", data, 1), ("samples", noise.samples, -1)):
             F, cache = forward(f"energy:{name}", x)
-            terms[name] = sign * F.mean()
+            terms[name], dF = games.loss("linear", F, sign, scale=scale)
             if alpha:
-                size = size + alpha * (F * F).mean()
+                half, dsize = games.loss("squares", F, 0.0, scale=2 * alpha * scale)  # half: mean F^2 / 2
+                size, dF = size + 2 * alpha * half, combine.add(dF, dsize)
             if backward:
-                dF = (scale / len(F)) * (sign + 2 * alpha * F)
-                model.energy.backward(dF.astype(F.dtype, copy=False), cache, need_dx=False)
+                model.energy.backward(dF, cache, need_dx=False)
         if alpha:
             terms["size"] = size
         return terms, forward.made(self.updates)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..backend import Array, Shape
+from ..kernels import combine
 from ..random import Key
 from .autoencoder import Autoencoder, mean_squares
 from .model import Recipe
@@ -26,18 +27,18 @@ from .objective import Terms
 
 def masking(x: Array, amount: float, key: Key) -> Array:
     """Each pixel becomes 0 with probability `amount` (Vincent et al. 2008)."""
-    return x * ~key.bernoulli(amount, x.shape, like=x)
+    return combine.add(x, (-1, key.bernoulli(amount, x.shape, x.dtype, like=x), x))
 
 
 def gaussian(x: Array, amount: float, key: Key) -> Array:
     """x + amount eps, eps ~ N(0, 1); not clipped, so that the noise stays Gaussian."""
-    return x + x.dtype.type(amount) * key.normal(x.shape, like=x)
+    return combine.add(x, (amount, key.normal(x.shape, like=x)))
 
 
 def salt_and_pepper(x: Array, amount: float, key: Key) -> Array:
     """Each pixel is replaced with probability `amount`: by 0 or by 1, at even odds."""
-    u = key.uniform(x.shape, np.float32, like=x)  # one number decides both
-    return np.where(u < amount, (u < amount / 2).astype(x.dtype), x)
+    hit, salt = (key.bernoulli(p, x.shape, x.dtype, like=x) for p in (amount, amount / 2))  # of one key: of the same numbers
+    return combine.add(x, (-1, hit, x), salt)
 
 
 CORRUPTIONS: dict[str, Callable[[Array, float, Key], Array]] = {

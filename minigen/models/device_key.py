@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike
 
 from ..backend import Array, CaptureError, Shape, array_module
 from ..kernels.philox import cuda as kernel
-from ..random import Key, as_shape, use_of
+from ..random import Key, as_chances, as_count, as_shape, use_of
 
 
 class DeviceKey(Key):
@@ -63,13 +63,29 @@ class DeviceKey(Key):
     def normal(self, shape: int | Shape, dtype: DTypeLike | None = None, *, like: Any = None) -> Array:
         return self._drawn(kernel.normal, shape, dtype, like)
 
+    def bernoulli(self, p: Any, shape: int | Shape | None = None, dtype: DTypeLike = np.bool_, *, like: Any = None) -> Array:
+        p, shape, like = as_chances(p, shape, like)
+        there = self._on_device_of(like, shape)
+        if np.dtype(dtype) not in (np.bool_, np.float32) or getattr(p, "dtype", np.float32) != np.float32:
+            raise CaptureError("a captured step draws events as booleans or in float32, of probabilities in float32")
+        return kernel.bernoulli(there, p, math.prod(shape), np.dtype(dtype), like=like).reshape(shape)
+
+    def integers(self, high: int, shape: int | Shape, *, start: int = 0, like: Any = None) -> Array:
+        high, shape = as_count(high), as_shape(shape)
+        return kernel.integers(self._on_device_of(like, shape), high, math.prod(shape), start=start, like=like).reshape(shape)
+
     def _drawn(self, draw: Any, shape: int | Shape, dtype: DTypeLike | None, like: Any) -> Array:
         shape = as_shape(shape)
-        if like is None or array_module(like) is np:
-            raise CaptureError(f"a captured step draws {shape} numbers on the CPU: they would be the same in every step")
+        there = self._on_device_of(like, shape)
         if np.dtype(dtype if dtype is not None else like.real.dtype if like.dtype.kind in "fc" else np.float32) != np.float32:
             raise CaptureError("a captured step draws float32 numbers alone")
         n = math.prod(shape)
         number = () if draw is kernel.words else (np.dtype(np.float32),)
-        drawn: Array = draw(self.there, n, *number, like=like)
+        drawn: Array = draw(there, n, *number, like=like)
         return drawn.reshape(shape)
+
+    def _on_device_of(self, like: Any, shape: Shape) -> Any:
+        """The words for a draw of numbers like `like`."""
+        if like is None or array_module(like) is np:
+            raise CaptureError(f"a captured step draws {shape} numbers on the CPU: they would be the same in every step")
+        return self.there

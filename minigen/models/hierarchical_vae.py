@@ -37,6 +37,7 @@ from numpy.typing import DTypeLike
 from .. import optim
 from ..backend import Array, Shape
 from ..kernels import bernoulli as bernoulli_kernel
+from ..kernels import combine
 from ..layers.composite import Sequential
 from ..layers.elementwise import Elementwise, Tanh, sigmoid
 from ..layers.initialisers import glorot_uniform
@@ -91,8 +92,9 @@ class TwoLayerElbo(Objective):
         if backward:
             dh2 = model.prior1.backward((dm, ds), prior_cache)
             dmu2_h, dlogvar2_h = reparameterize_backward(dh2, logvar2, eps2)
-            dh1 = model.encoder2.backward((dmu2 + dmu2_h, dlogvar2 + dlogvar2_h), cache2)
-            dh1 = dh1 - dm + model.decoder.backward(dlogits, decoder_cache)
+            both = combine.add(dmu2, dmu2_h), combine.add(dlogvar2, dlogvar2_h)
+            dh1 = model.encoder2.backward(both, cache2)
+            dh1 = combine.add(dh1, (-1, dm), model.decoder.backward(dlogits, decoder_cache))
             dmu1, dlogvar1 = reparameterize_backward(dh1, logvar1, eps1)
             model.encoder1.backward((dmu1, dlogvar1 - scale / (2 * N)), cache1, need_dx=False)
 

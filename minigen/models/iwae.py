@@ -43,7 +43,7 @@ from numpy.typing import DTypeLike
 
 from .. import optim
 from ..backend import Array, Shape
-from ..kernels import bernoulli
+from ..kernels import bernoulli, combine
 from ..layers.composite import Sequential
 from ..layers.elementwise import Tanh
 from ..layers.linear import Linear
@@ -107,7 +107,8 @@ class NegativeBound(Objective):
         if backward:
             dnll = scale * r / N  # (N, K): of -L_K to the negative log likelihoods, so both signs are turned
             dlogits = bernoulli.rows_gradient(logits, x, dnll)
-            dz = decoder.backward(dlogits.reshape(decoded[0].shape), decoded[1]).reshape(z.shape) + dnll[..., None] * z
+            dz = decoder.backward(dlogits.reshape(decoded[0].shape), decoded[1]).reshape(z.shape)
+            dz = combine.add(dz, (dnll[..., None], z))
             dmu, dlogvar = spread_backward(dz, logvar, eps)  # (N, L), (N, L)
             encoder.backward((dmu, dlogvar - 0.5 * scale / N), encoder_cache, need_dx=False)
 

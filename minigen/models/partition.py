@@ -165,7 +165,7 @@ class Annealing:
     def base(self, chains: int, key: Key) -> Array:
         """Samples of f_0: (chains, V)."""
         m = key.at("m").integers(len(self.a), chains)
-        return key.at("v").bernoulli(sigmoid(self.a[m])).astype(self.W.dtype)
+        return key.at("v").bernoulli(sigmoid(self.a[m]), dtype=self.W.dtype)
 
     def see(self, v: Array) -> Seen:
         return Seen(v, matmul(v, self.W) + self.c, matmul(v, self.a, transpose_b=True) + self.log_norm)
@@ -179,13 +179,13 @@ class Annealing:
 
     def sweep(self, beta: float, seen: Seen, key: Key) -> Array:
         """A Gibbs sweep that leaves f_beta as it is: h and m given v, then v given both. (N, V)."""
-        h = key.at("h").bernoulli(sigmoid(beta * seen.act)).astype(seen.act.dtype)
+        h = key.at("h").bernoulli(sigmoid(beta * seen.act), dtype=seen.act.dtype)
         a = self.a
         if len(a) > 1:  # the largest of log-probabilities with Gumbel noise is a draw
             gumbel = -np.log(-np.log(key.at("m").uniform(seen.parts.shape, np.float64)))
             a = a[((1 - beta) * seen.parts + gumbel).argmax(1)]  # (N, V)
         odds = beta * (matmul(h, self.W, transpose_b=True) + self.b) + (1 - beta) * a
-        return key.at("v").bernoulli(sigmoid(odds)).astype(seen.act.dtype)
+        return key.at("v").bernoulli(sigmoid(odds), dtype=seen.act.dtype)
 
     def walk(self, v: Array, key: Key, *, back: bool = False) -> Array:
         """log w (N,) of chains that start at v (N, V): from the base to the model, or back."""
@@ -209,7 +209,7 @@ def chain_means(energy: FreeEnergy, v: Array, sweeps: int, key: Key) -> Array:
     """
     for i in range(sweeps):
         v = energy.gibbs(energy.hidden(v), key.at(i))
-    means: Array = energy.visible(key.at("h").bernoulli(energy.hidden(v)).astype(v.dtype))
+    means: Array = energy.visible(key.at("h").bernoulli(energy.hidden(v), dtype=v.dtype))
     return means
 
 

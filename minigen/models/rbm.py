@@ -29,7 +29,9 @@ from numpy.typing import DTypeLike
 
 from .. import optim
 from ..backend import Array, Shape, to_device
+from ..kernels import combine
 from ..kernels.matmul import matmul
+from ..kernels.sums import over_rows
 from ..layers.elementwise import softplus
 from ..layers.free_energy import FreeEnergy
 from ..random import Key
@@ -88,7 +90,7 @@ class RBM(Model):
         half = np.full(self.visible_units, 0.5, self.theta.real.dtype)
         self.state = {"visible_mean": half, "hidden_mean": np.full(hidden, 0.5, half.dtype)}
         if persistent:
-            self.state["chain"] = key.at("chain").bernoulli(0.5, (chains, self.visible_units)).astype(half.dtype)
+            self.state["chain"] = key.at("chain").bernoulli(0.5, (chains, self.visible_units), half.dtype)
         self._log_z = OfParameters()
 
     def start(self, rate: float, steps: int) -> None:
@@ -104,8 +106,7 @@ class RBM(Model):
         self.energy.params["b"][...] = np.log(mean / (1 - mean))
         self.state["visible_mean"] = mean
         if self.persistent:
-            p = np.broadcast_to(mean, self.state["chain"].shape)
-            self.state["chain"] = key.at("chain").bernoulli(p).astype(mean.dtype)
+            self.state["chain"] = key.at("chain").bernoulli(mean, self.state["chain"].shape, mean.dtype)
 
     def negatives(self, batch: Array, key: Key, forwards: Forwards | None = None) -> Negatives:
         """k Gibbs sweeps from the chains, or from the data."""
@@ -141,7 +142,7 @@ class RBM(Model):
         super().commit(noise, forwards)
         seen = forwards["energy:data"][1]
         for name, units in (("visible_mean", seen.v), ("hidden_mean", seen.h)):
-            self.state[name] = self.state[name] + SLIDE * (units.mean(0) - self.state[name])
+            self.state[name] = combine.add((1 - SLIDE, self.state[name]), (SLIDE / len(units), over_rows(units)))
         if self.persistent:
             self.state["chain"] = noise.samples
 
@@ -190,10 +191,10 @@ class RBM(Model):
             v = self.state["chain"][rows]
         else:
             mean = self.state["visible_mean"]
-            v = key.at("bits").bernoulli(np.broadcast_to(mean, (n, len(mean)))).astype(mean.dtype)
+            v = key.at("bits").bernoulli(mean, (n, len(mean)), mean.dtype)
         v = self.sweeps(self.energy.hidden(v), sweeps, key.at("sweeps"))
         h = self.energy.hidden(v)
-        return self.energy.visible(key.at("last").bernoulli(h).astype(h.dtype))
+        return self.energy.visible(key.at("last").bernoulli(h, dtype=h.dtype))
 
     def sample(self, n: int, key: Key) -> Array:
         return self.chain(n, key).reshape(n, *self.shape)
@@ -210,6 +211,8 @@ class RBM(Model):
 
 def center(W: Array, b: Array, c: Array, *, mu: Array, lam: Array) -> None:
     """Makes the gradients W (V, H), b (V,), c (H,) the centred ones, in place; mu (V,), lam (H,). See the top of this file."""
-    matmul(-np.stack((mu, b), 1), np.stack((c, lam)), out=W, accumulate=True)  # W - mu c' - b lam', in one pass over W
-    b -= matmul(W, lam[:, None])[:, 0]
-    c -= matmul(mu[None], W)[0]
+    left, right = combine.concatenate((mu[None], b[None])), combine.concatenate((c[None], lam[None]))  # (2, V), (2, H)
+    minus = combine.add((-1, right))
+    matmul(left, minus, transpose_a=True, out=W, accumulate=True)  # W - mu c' - b lam', in one pass over W
+    matmul(W, minus[1][:, None], out=b[:, None], accumulate=True)
+    combine.add(c, (-1, matmul(mu[None], W)[0]), out=c)

@@ -27,6 +27,8 @@ from minigen.kernels.spline import cuda as spline
 from minigen.kernels.spline import definition as plain_spline
 from minigen.kernels.units import cuda as units
 from minigen.kernels.units import definition as plain_units
+from minigen.kernels.window import cuda as window
+from minigen.kernels.window import definition as plain_window
 from minigen.layers.attention import ScaledDotProduct
 from minigen.layers.pooling import AveragePool2d, MaxPool2d
 from minigen.layers.softmax import Softmax
@@ -50,6 +52,12 @@ IMAGES = {  # (N, H, W, C), factor
     "ragged": ((2, 7, 6, 5), 2),
     "factor 1": ((1, 3, 2, 2), 1),
     "factor 4": ((1, 3, 4, 2), 4),
+}
+WINDOWS = {  # (N, H, W, C), h, w
+    "one number": ((1, 1, 1, 1), 1, 1),
+    "smaller": ((5, 6, 5, 2), 3, 4),
+    "larger": ((3, 4, 5, 1), 7, 9),
+    "the same size": ((30, 7, 8, 3), 7, 8),
 }
 POOLS = {  # (N, H, W, C), window, stride, padding
     "side by side": ((2, 8, 6, 5), 2, None, 0),
@@ -181,8 +189,11 @@ def bent(N, P, M, bins):
 def switched(N, K, L):
     (a,), (bias,) = drawn((N * K, L), "a"), drawn((L,), "bias")
     close(units.probabilities(a, bias), plain_units.probabilities(*wide(a, bias)), 2 * BOUND)
-    for got, expected in zip(units.summed_out(a, bias), plain_units.summed_out(*wide(a, bias)), strict=True):
-        close(got, expected, 2 * BOUND)
+    for V in (1, 2 * L + 1):  # fewer others than units, and more
+        others = (*drawn((N * K, V), "v"), *drawn((V,), "b"))
+        exact = plain_units.free_energy(*wide(*others, a, bias))
+        for got, expected in zip(units.free_energy(*others, a, bias), exact, strict=True):
+            close(got, expected, 2 * BOUND)
 
 
 def sampled(N, K, L):
@@ -239,6 +250,16 @@ def attended(sizes, causal):
         within(got, expected, 1e-5 * max(0.1, np.abs(expected).max()))
 
 
+def cut_out(shape, h, w):
+    """Windows inside, across every edge, and outside: the same bits."""
+    (x,) = drawn(shape, "x")
+    for sign in (1, -1):
+        top, left = (
+            Key(1).at(name).integers(2 * side + 3, len(x), start=-side - 1) for name, side in zip("tl", shape[1:3], strict=True)
+        )
+        assert np.array_equal(window.cut(x, top, left, h, w, sign=sign), plain_window.cut(x, top, left, h, w, sign=sign))
+
+
 def cases():
     """The table."""
     for title, shape in ROWS.items():
@@ -267,6 +288,8 @@ def cases():
     for title, (shape, f) in IMAGES.items():
         for kind in resample.KINDS:
             yield Case(f"upsample {kind}, {title}", lambda k=kind, s=shape, f=f: upsampled(k, s, f), title == "one channel")
+    for title, (shape, h, w) in WINDOWS.items():
+        yield Case(f"windows, {title}", lambda s=shape, h=h, w=w: cut_out(s, h, w), title == "smaller")
     for title, pool in POOLS.items():
         yield Case(f"pooling, {title}", lambda p=pool: pooled(*p), title == "one channel")
     for title, sizes in HEADS.items():

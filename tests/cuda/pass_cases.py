@@ -106,6 +106,19 @@ def same_numbers(n):
     )
     assert all(map(np.array_equal, of_memory, (words, philox.uniform(key, n, z.dtype), z)))
     assert np.abs(z - plain_philox.normal(key, n, np.dtype(np.float32))).max() <= 4e-6
+    u = plain_philox.uniform(key, n, np.dtype(np.float32))
+    for p in (0.4, np.where(np.arange(n) % 2, u, np.nextafter(u, np.float32(2)))):
+        for dtype in map(np.dtype, (np.bool_, np.float32)):
+            expected = plain_philox.bernoulli(key, p, n, dtype)
+            for either in (key, there):
+                happens = philox.bernoulli(either, p, n, dtype, like=like)
+                assert happens.dtype == dtype
+                assert np.array_equal(happens, expected)
+    for high, start in ((7, 0), (3, -1), (1 << 32, 5)):
+        for either in (key, there):
+            drawn = philox.integers(either, high, n, start=start, like=like)
+            assert drawn.dtype == np.int64
+            assert np.array_equal(drawn, plain_philox.integers(key, high, n, start=start))
 
 
 def ordered(n):

@@ -75,6 +75,8 @@ def test_a_draw_begins_with_every_shorter_draw():
     key, dtype = Key(1).words, np.dtype(np.float32)
     for draw in (philox.uniform, philox.normal):
         assert np.array_equal(draw(key, 1100, dtype)[:37], draw(key, 37, dtype))
+    assert np.array_equal(philox.bernoulli(key, 0.5, 1100, dtype)[:37], philox.bernoulli(key, 0.5, 37, dtype))
+    assert np.array_equal(philox.integers(key, 9, 1100)[:37], philox.integers(key, 9, 37))
 
 
 def test_activations_far_out():

@@ -43,6 +43,7 @@ from minigen.kernels import (
     squares,
     sums,
     units,
+    window,
 )
 from minigen.kernels.conv2d.geometry import geometry
 from minigen.kernels.cuda import on_gpu, source
@@ -70,7 +71,7 @@ LADDERS = {
     "masked_conv2d": ("forward", "input_gradient", "weight_gradient"),
     "matmul": ("matmul",),
     "normalise": ("statistics", "scale", "sums", "gradient", "forward", "backward"),
-    "philox": ("words", "uniform", "normal", "order"),
+    "philox": ("words", "uniform", "normal", "bernoulli", "integers", "order"),
     "reparameterize": ("sample", "gradient", "log_ratio"),
     "resample": (
         *("upsample", "upsample_transposed", "average", "average_transposed"),
@@ -81,7 +82,8 @@ LADDERS = {
     "spline": ("forward", "inverse", "gradient"),
     "squares": ("loss",),
     "sums": ("over_rows",),
-    "units": ("probabilities", "summed_out"),
+    "units": ("probabilities", "free_energy"),
+    "window": ("cut",),
 }
 
 
@@ -240,8 +242,16 @@ def operations():
     yield "spline", lambda b, h: spline.forward(b, h, **bent), (knotted, numbers)
     yield "spline, inverse", lambda z, h: spline.inverse(z, h, **bent), (knotted, numbers)
     yield "spline back", lambda *given: spline.gradient(*given, **bent), (moved, dlogdet, knotted, numbers)
+    at = np.array([[-9, 2], [1, -3]])  # the top and the left of the two images
+    for sign in (1, -1):
+
+        def windows(x, sign=sign):
+            top, left = map(to_test_device, at) if isinstance(x, DeviceArray) else at
+            return window.cut(x, top, left, 4, 9, sign=sign)
+
+        yield f"windows, sign {sign}", windows, (normal("x", 2, 5, 6, 3),)
     yield "units", units.probabilities, (a, a[0].copy())
-    yield "units summed out", units.summed_out, (a, a[0].copy())
+    yield "units summed out", units.free_energy, (a[:, :5].copy(), a[0, :5].copy(), a, a[0].copy())
     yield "samples of a Gaussian", reparameterize.sample, (mu, logvar, eps)
     yield "samples of a Gaussian back", reparameterize.gradient, (dz, logvar, eps)
     yield "weights of samples", reparameterize.log_ratio, (logvar, eps, dz)
@@ -434,6 +444,17 @@ def test_words_are_the_same_integers_on_the_device(cuda):
     assert type(words) is DeviceArray
     assert np.array_equal(to_host(words), philox.words(Key(3).words, 1001))
     assert np.array_equal(to_host(philox.uniform(Key(3).words, 9, np.dtype(np.float32), like=like)), Key(3).uniform(9))
+    p = Key(4).uniform(1001)
+    with tally() as seen:
+        happens, drawn = Key(3).bernoulli(to_test_device(p)), Key(3).integers(7, (11, 91), start=-3, like=like)
+    assert [(one.name, one.rung) for one in seen] == [("philox.bernoulli", "cuda"), ("philox.integers", "cuda")]
+    assert type(happens) is type(drawn) is DeviceArray
+    assert np.array_equal(to_host(happens), Key(3).bernoulli(p))
+    assert np.array_equal(to_host(drawn), Key(3).integers(7, (11, 91), start=-3))
+    of_host = Key(3).bernoulli(p, dtype=np.float64)
+    for wide in (Key(3).bernoulli(to_test_device(p), dtype=np.float64), Key(3).bernoulli(to_test_device(p.astype(np.float64)))):
+        assert type(wide) is DeviceArray
+        assert np.array_equal(to_host(wide), of_host)  # by the definition
     with tally() as seen:
         order = Key(3).permutation(1001, like=like)
     assert [(one.name, one.rung) for one in seen] == [("philox.words", "cuda"), ("philox.order", "cuda")]

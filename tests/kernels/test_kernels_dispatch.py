@@ -41,11 +41,12 @@ FUNCTIONS = {
     "spline": ("forward", "inverse", "gradient"),
     "squares": ("loss",),
     "sums": ("over_rows",),
-    "units": ("probabilities", "summed_out"),
+    "units": ("probabilities", "free_energy"),
+    "window": ("cut",),
     "conv2d": ("forward", "input_gradient", "weight_gradient"),
     "masked_conv2d": ("forward", "input_gradient", "weight_gradient"),
     "matmul": ("matmul",),
-    "philox": ("words", "uniform", "normal"),
+    "philox": ("words", "uniform", "normal", "bernoulli", "integers"),
 }
 
 

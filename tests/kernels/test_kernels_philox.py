@@ -68,6 +68,36 @@ def test_uniform_numbers_are_the_same_bits(n, dtype):
     assert np.array_equal(expected, exact.astype(dtype))
 
 
+@pytest.mark.parametrize("n", [0, 1, 5, 1023, 1024, 1025, 20_001])
+@pytest.mark.parametrize("dtype", [np.bool_, np.float16, np.float32, np.float64, np.complex128])
+def test_events_are_the_same_bits(n, dtype):
+    """Where the word's upper 24 bits are below p 2^24: at p = u not, at the next number above u yes."""
+    key = Key(n).at("events").words
+    with rungs("definition"):
+        u = philox.uniform(key, n, np.dtype(np.float32))
+    mixed = np.where(np.arange(n) % 2, u, np.nextafter(u, np.float32(2)))  # odd places just do not happen
+    for p in (0.3, 0.0, 1.0, mixed, mixed.astype(np.float64), np.full(n, np.nan, np.float32), mixed.repeat(2)[::2]):
+        expected = (u < p).astype(dtype)
+        for mode in ("definition", "numba", "auto"):
+            with rungs(mode):
+                happens = philox.bernoulli(key, p, n, np.dtype(dtype))
+            assert happens.dtype == dtype
+            assert np.array_equal(happens, expected)
+    assert np.array_equal(expected.real, np.arange(n) % 2 == 0)
+
+
+@pytest.mark.parametrize("n", [0, 1, 5, 1025, 20_001])
+def test_integers_are_the_same_bits(n):
+    key = Key(n).at("integers").words
+    word = philox.words(key, n).astype(object)
+    for high, start in ((1, 0), (7, 0), (3, -1), (1000, 1), (1 << 32, 0), ((1 << 32) - 1, -5)):
+        for mode in ("definition", "numba", "auto"):
+            with rungs(mode):
+                drawn = philox.integers(key, high, n, start=start)
+            assert drawn.dtype == np.int64
+            assert np.array_equal(drawn, word * high // 2**32 + start)
+
+
 def box_muller(key, n, bits):
     """In float64, from the upper `bits` of the words."""
     with rungs("definition"):
@@ -147,3 +177,13 @@ def test_negative_count():
             draw((0, 0, 0, 0), -1, np.dtype(np.float32))
     with pytest.raises(ValueError, match="-1 words cannot be drawn"):
         philox.words((0, 0, 0, 0), -1)
+    with pytest.raises(ValueError, match="-1 words cannot be drawn"):
+        philox.bernoulli((0, 0, 0, 0), 0.5, -1, np.dtype(bool))
+    with pytest.raises(ValueError, match="-1 words cannot be drawn"):
+        philox.integers((0, 0, 0, 0), 7, -1)
+
+
+def test_as_many_chances_as_events():
+    for p in (np.zeros(2, np.float32), np.zeros((3, 1), np.float32), np.float32(0.5)):
+        with pytest.raises(ValueError, match=r"philox\.bernoulli: p .* must be a number or \(3,\), a chance for each"):
+            philox.bernoulli((0, 0, 0, 0), p, 3, np.dtype(bool))

@@ -244,47 +244,54 @@ def test_affine_coupling(n, p, m, bound, dtype, seed):
         assert (np.abs(got - true) <= limit * u * scale).all()
 
 
-@given(rows=SIZES, width=SIZES, dtype=TYPES, seed=st.integers(0, 99))
+@given(rows=SIZES, width=SIZES, others=SIZES, dtype=TYPES, seed=st.integers(0, 99))
 @settings(deadline=None, max_examples=30)
-def test_binary_units(rows, width, dtype, seed):
+def test_binary_units(rows, width, others, dtype, seed):
     """Number by number within what the kernel promises, of the sum with the bias as it is rounded."""
     key, u = Key(seed), np.finfo(dtype).eps / 2
     a, bias = drawn(key.at("a"), (width, rows), dtype, 6.0).T, drawn(key.at("bias"), width, dtype)  # a view
-    (p, sums), definition = both(units.summed_out, a, bias)
+    v, b = drawn(key.at("v"), (others, rows), dtype).T, drawn(key.at("b"), others, dtype)
+    (F, p), definition = both(units.free_energy, v, b, a, bias)
     told = a.astype(np.longdouble) + bias
     far, exact = np.abs(told), np.exp(np.minimum(told, 0)) / (1 + np.exp(-np.abs(told)))  # to the last place, however small
     parts = np.log1p(np.exp(-far)) + np.maximum(told, 0)
     for got in (p, both(units.probabilities, a, bias)[0]):
         assert got.dtype == dtype
         assert (np.abs(got - exact) <= (8 + far) * u * exact).all()
-    assert sums.dtype == dtype
-    added = 0 if dtype == np.float32 else width - 1  # additions in the precision of the terms
-    assert (np.abs(sums - parts.sum(1)) <= u * ((6 + added) * parts + far).sum(1)).all()
-    for got, true in zip(definition, (exact, parts.sum(1)), strict=True):
-        np.testing.assert_allclose(got, true, rtol=1e-14, atol=1e-15)
+    assert F.dtype == dtype
+    apart = v.astype(np.longdouble) * b
+    true = -apart.sum(1) - parts.sum(1)
+    added = 0 if dtype == np.float32 else width + others  # additions in the precision of the terms
+    scale = ((6 + added) * parts + far).sum(1) + (2 + added) * np.abs(apart).sum(1)
+    assert (np.abs(F - true) <= u * scale).all()
+    np.testing.assert_allclose(definition[1], exact, rtol=1e-14, atol=1e-15)
+    assert (np.abs(definition[0] - true) <= 1e-14 * (parts.sum(1) + np.abs(apart).sum(1))).all()
 
 
-def test_what_is_summed_out_has_the_probabilities_as_its_gradient():
-    a, bias, direction = (Key(i).normal(shape, np.float64) for i, shape in enumerate(((3, 5), (5,), (3, 5))))
-    sums = units.summed_out(a + 1e-30j * direction, bias)[1]
-    np.testing.assert_allclose(sums.imag / 1e-30, (units.probabilities(a, bias) * direction).sum(1), rtol=1e-13)
+def test_units_are_summed_out_and_the_energy_falls_by_their_probabilities():
+    shapes = (3, 4), (4,), (3, 5), (5,), (3, 5)
+    v, b, a, c, direction = (Key(i).normal(shape, np.float64) for i, shape in enumerate(shapes))
+    F = units.free_energy(v, b, a + 1e-30j * direction, c)[0]
+    np.testing.assert_allclose(F.imag / 1e-30, -(units.probabilities(a, c) * direction).sum(1), rtol=1e-13)
     states = np.array(np.meshgrid(*[(0, 1)] * 5)).reshape(5, -1)  # (U, 32), each once
-    np.testing.assert_allclose(np.exp(sums.real), np.exp((a + bias) @ states).sum(1), rtol=1e-13)
+    np.testing.assert_allclose(np.exp(-F.real), np.exp(v @ b) * np.exp((a + c) @ states).sum(1), rtol=1e-13)
 
 
 @RUNGS
 def test_units_far_out(mode):
-    """Nothing overflows, and a NaN stays with its unit and its row."""
+    """Nothing overflows, and a NaN stays with its unit and its row; of the others, with its row."""
     a = np.zeros((4, 40), np.float32)
     a[0], a[1] = 1e4, -1e4
     a[2, 7] = np.nan
     with rungs(mode):
-        p, sums = units.summed_out(a, np.zeros(40, np.float32))
+        F, p = units.free_energy(np.ones((4, 3), np.float32), np.ones(3, np.float32), a, np.zeros(40, np.float32))
+        lost, _ = units.free_energy(np.float32([[0], [np.nan], [1], [2]]), np.ones(1, np.float32), a * 0, a[3])
         again = units.probabilities(a, np.zeros(40, np.float32))
     assert (p[0] == 1).all()
     assert (p[1] == 0).all()
     assert np.argwhere(np.isnan(p)).tolist() == np.argwhere(np.isnan(again)).tolist() == [[2, 7]]
-    np.testing.assert_allclose(sums, (4e5, 0, np.nan, 40 * np.log(2)), rtol=1e-6)
+    np.testing.assert_allclose(F, -np.array((4e5 + 3, 3, np.nan, 40 * np.log(2) + 3)), rtol=1e-6)
+    assert np.isnan(lost).tolist() == [False, True, True, False]
 
 
 @pytest.mark.parametrize("bound", [None, 1.5])
@@ -360,8 +367,15 @@ def test_what_does_not_fit_is_refused():
     x = np.zeros((4, 3), np.float32)
     with pytest.raises(ValueError, match=r"affine.forward: h \(4, 3\) must have two numbers for each of b \(4, 3\)"):
         affine.forward(x, x, None)
-    with pytest.raises(ValueError, match=r"units.summed_out: a \(4, 3\) must be \(N, U\) and bias \(4,\) \(U,\)"):
-        units.summed_out(x, x[:, 0])
+    with pytest.raises(ValueError, match=r"units.probabilities: a \(4, 3\) must be \(N, U\) and its bias \(4,\) \(U,\)"):
+        units.probabilities(x, x[:, 0])
+    with pytest.raises(ValueError, match=r"units.free_energy: a \(4, 3\) must be \(N, U\) and its bias \(4,\) \(U,\)"):
+        units.free_energy(x, x[0], x, x[:, 0])
+    for v, b in ((x[:3], x[0]), (x, x[:, 0]), (x[0], x[0])):
+        with pytest.raises(ValueError, match=r"units.free_energy: v .* must be \(N, V\) with the rows of a \(4, 3\)"):
+            units.free_energy(v, b, x, x[0])
+    with pytest.raises(TypeError, match=r"units\.free_energy: mixed precisions"):
+        units.free_energy(x.astype(np.float64), x[0], x, x[0])
     for bound in (0.0, -1.0):
         with pytest.raises(ValueError, match=r"affine.forward: bound=.* must be positive"):
             affine.forward(x, np.zeros((4, 6), np.float32), bound)

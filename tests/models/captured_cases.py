@@ -52,15 +52,15 @@ VAE, GAN, WAVE = {"hidden": 8, "latents": 3}, {"hidden": 8, "latents": 4}, {"wid
 CASES = {  # all of `models.names()`; what follows a comma tells cases of one model apart
     "autoencoder": images(0.02, codes=4),
     "conv_autoencoder": images(0.02, 28, 5, codes=4, hidden=2),
-    "denoising_autoencoder": images(0.19, codes=4, hidden=8),
+    "denoising_autoencoder": images(0.01, codes=4, hidden=8),
     "vae": images(0.02, **VAE),
     "conv_vae": images(0.05, 28, 5, hidden=2, latents=3),
-    "beta_vae": images(0.03, **VAE),
-    "factor_vae": images(0.03, **VAE, width=8, depth=1),  # permutations
+    "beta_vae": images(0.01, **VAE),
+    "factor_vae": images(0.01, **VAE, width=8, depth=1),  # permutations
     "conditional_vae": images(0.05, **VAE),
-    "hierarchical_vae": images(0.04, hidden1=8, hidden2=6, latents1=4, latents2=3),
-    "vae_gan": images(0.03, 28, LONG, width=2, latents=3),
-    "iwae": images(0.03, **VAE, samples=2),
+    "hierarchical_vae": images(0.02, hidden1=8, hidden2=6, latents1=4, latents2=3),
+    "vae_gan": images(0.02, 28, LONG, width=2, latents=3),
+    "iwae": images(0.02, **VAE, samples=2),
     "gan": points(0.06, **GAN, r1=0.1),
     "gan, rows compared": points(0.63, **GAN, minibatch=2, matching=True),
     "dcgan": images(0.02, 28, 5, width=2, latents=3),  # state that commit replaces
@@ -78,14 +78,14 @@ CASES = {  # all of `models.names()`; what follows a comma tells cases of one mo
     "conv_realnvp": images(0.38, levels=2, width=3, taken=LONG),
     "glow": images(0.54, levels=2, steps=1, width=4),
     "glow, recomputed": images(0.52, levels=2, steps=1, width=4, store=False),  # inverses
-    "rbm": images(0.44, hidden=4, chains=8),  # chains that go on
+    "rbm": images(0.01, hidden=4, chains=8),  # chains that go on
     "ebm": images(0.57, width=2, langevin_steps=2, replay=12, spectral=True, taken=5),  # a buffer, and places in it
     "ebm, points": points(0.22, width=8, langevin_steps=3, replay=300),
     "pixelcnn": images(0.02, width=4, layers=2),
     "gated_pixelcnn": images(0.26, width=4, layers=3, classes=10, taken=LONG),
     "wavenet": sequences("plucked", 0.32, **WAVE),
     "char_wavenet": sequences("grammar", 0.33, **WAVE),
-    "classifier": images(0.26, width=2, features=4),  # dropout and shifts
+    "classifier": images(0.01, width=2, features=4),  # dropout and shifts
 }
 
 

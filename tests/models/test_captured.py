@@ -177,8 +177,11 @@ def test_a_key_on_the_device_draws_the_same(cuda):
         assert np.array_equal(to_host(other.bits(7, like=like)), one.bits(7))
         assert np.array_equal(to_host(other.uniform((3, 3), like=like)), one.uniform((3, 3)))
         assert np.array_equal(to_host(other.normal(9, like=like)), to_host(one.normal(9, like=like)))
-        assert np.array_equal(to_host(other.integers(10, 9, like=like)), one.integers(10, 9))
+        assert np.array_equal(to_host(other.integers(10, 9, start=3, like=like)), one.integers(10, 9, start=3))
         assert np.array_equal(to_host(other.bernoulli(0.5, 9, like=like)), one.bernoulli(0.5, 9))
+        p = np.array([[0.2], [0.9]], np.float32)
+        drawn = other.bernoulli(to_test_device(p), (2, 5), np.float32)
+        assert np.array_equal(to_host(drawn), one.bernoulli(p, (2, 5), np.float32))
         assert np.array_equal(to_host(other.permutation(300, like=like)), one.permutation(300))
 
 
@@ -227,6 +230,12 @@ def host_index(model, x, key):
         (host_index, "nonzero inside a captured step: how long its result is"),
         (lambda model, x, key: {"term": x.sum() + key.normal(3).sum()}, r"draws \(3,\) numbers on the CPU"),
         (lambda model, x, key: {"term": x.sum() + int(key.permutation(3)[0])}, r"draws \(3, 2\) numbers on the CPU"),
+        (lambda model, x, key: {"term": x.sum() + key.integers(3, 4).sum()}, r"draws \(4,\) numbers on the CPU"),
+        (lambda model, x, key: {"term": x.sum() + key.bernoulli(0.5, 4).sum()}, r"draws \(4,\) numbers on the CPU"),
+        (
+            lambda model, x, key: {"term": x.sum() + key.bernoulli(0.5, 4, np.float64, like=x).sum()},
+            "draws events as booleans or in float32, of probabilities in float32",
+        ),
         (lambda model, x, key: {"term": x.sum() + key.words[0]}, "asks for a key's words on the host"),
         (
             lambda model, x, key: [model.optimizers["adam"].step() for _ in range(2)] and {"term": x.sum()},

@@ -182,6 +182,32 @@ def test_zeros_are_written_when_somebody_asks():
     assert not model.grad.any()  # the gaps between arrays neither
 
 
+def test_an_optimiser_asks_for_its_own_zeros():
+    model = tied()
+    (span,), place = model.spans("two.0"), model.vector.places["two.0.W"]
+    model.grad[...] = 7
+    model.zero_grads()
+    assert not model.vector.filled(span).any()
+    assert not place.of(model.vector._grad).any()
+    assert (model.vector.places["one.hidden.W"].of(model.vector._grad) == 7).all()
+    assert not model.grad.any()
+
+
+def test_what_lies_between_the_arrays_is_emptied_where_somebody_may_have_written_there():
+    model = tied()
+    between = np.ones(len(model.theta), bool)
+    for place in model.vector.places.values():
+        between[place.start : place.stop] = False
+    assert between.any()
+    for empty in (model.zero_grads, model.vector.write_zeros):
+        model.grad[...] = 7
+        empty()
+        assert not model.vector._grad[between].any()
+    model.vector._grad[between] = 5  # which nobody can have done who was not shown it
+    model.zero_grads()
+    assert (model.vector._grad[between] == 5).all()
+
+
 def test_what_counts_as_zero_is_overwritten_by_the_first_gradient_and_added_to_by_the_next():
     model = tied()
     hidden, other = model.one["hidden"], model.two["1"]
