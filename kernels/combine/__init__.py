@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -25,10 +26,12 @@ def add(*terms: Term, out: Array | None = None) -> Array:
     memory with `out` must be the very same view.
     Raises ValueError on shapes that do not fit and on a product of no array or of three, TypeError on mixed precisions.
     """
-    if len(terms) == 2 and out is None:  # most of them are, and many are small: as quickly as may be
-        x, z = terms
-        if type(x) is type(z) is np.ndarray and x.shape == z.shape and x.dtype is z.dtype:
-            return np.add(x, z, out=empty_like(x))
+    try:
+        quickly = _at_once(terms, out)
+    except ValueError:  # of shapes: what follows says which
+        quickly = None
+    if quickly is not None:
+        return quickly
     products = [product_of(term) for term in terms]
     arrays = [x for one in products for x in (one.x, one.w) if x is not None]
     dtype = arguments.same_kind("combine.add", **{f"array {i}": x for i, x in enumerate(arrays)})
@@ -41,6 +44,39 @@ def add(*terms: Term, out: Array | None = None) -> Array:
         raise ValueError(f"combine.add: out must be {shape} {dtype}, got {out.shape} {out.dtype}")
     y: Array = LADDER.choose(1, *arrays).add(*products, out=out)
     return y
+
+
+def _at_once(terms: tuple[Term, ...], out: Array | None) -> Array | None:
+    """The sum, of NumPy's arrays of one type: most are that on a CPU, and small. None where there is more to ask."""
+    total: Any = None
+    dtype: Any = None
+    for term in terms:
+        value: Any = None
+        arrays = 0
+        for one in term if type(term) is tuple else (term,):
+            if type(one) is np.ndarray:
+                if dtype is None:
+                    dtype = one.dtype
+                elif one.dtype is not dtype:
+                    return None
+                arrays += 1
+            elif type(one) is not float and type(one) is not int:
+                return None
+            value = one if value is None else value * one
+        if arrays == 0 or arrays > 2:
+            return None
+        if total is None:
+            total = value
+        elif out is None or term is not terms[-1]:
+            total = total + value
+        elif out.dtype is dtype and (out.shape == total.shape or out.shape == value.shape):
+            return np.add(total, value, out=out)
+        else:
+            return None
+    if out is not None or dtype.kind not in "fc":
+        return None
+    alone = len(terms) == 1 and (type(terms[0]) is not tuple or len(terms[0]) == 1)
+    return total.copy() if alone else total
 
 
 def concatenate(parts: Sequence[Array], axis: int = 0) -> Array:
