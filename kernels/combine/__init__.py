@@ -50,14 +50,14 @@ def _at_once(terms: tuple[Term, ...], out: Array | None) -> Array | None:
     """The sum, of NumPy's arrays of one type: most are that on a CPU, and small. None where there is more to ask."""
     total: Any = None
     dtype: Any = None
-    for term in terms:
+    for i, term in enumerate(terms, 1):
         value: Any = None
         arrays = 0
         for one in term if type(term) is tuple else (term,):
             if type(one) is np.ndarray:
                 if dtype is None:
                     dtype = one.dtype
-                elif one.dtype is not dtype:
+                if one.dtype is not dtype or dtype.kind not in "fc":
                     return None
                 arrays += 1
             elif type(one) is not float and type(one) is not int:
@@ -67,13 +67,13 @@ def _at_once(terms: tuple[Term, ...], out: Array | None) -> Array | None:
             return None
         if total is None:
             total = value
-        elif out is None or term is not terms[-1]:
+        elif out is None or i < len(terms):
             total = total + value
         elif out.dtype is dtype and (out.shape == total.shape or out.shape == value.shape):
             return np.add(total, value, out=out)
         else:
             return None
-    if out is not None or dtype.kind not in "fc":
+    if out is not None:
         return None
     alone = len(terms) == 1 and (type(terms[0]) is not tuple or len(terms[0]) == 1)
     return total.copy() if alone else total

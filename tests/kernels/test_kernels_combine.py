@@ -48,6 +48,10 @@ def test_into_a_view_and_into_a_term():
     x = X.copy()
     assert combine.add(Z, (2.0, x), x, E, Z, out=x) is x
     np.testing.assert_allclose(x, 3 * X + 2 * Z + E)
+    y = np.empty_like(x)
+    np.testing.assert_allclose(combine.add(Z, E, E, out=y), Z + 2 * E)  # the last term twice
+    with pytest.raises(TypeError, match="needs floating-point arrays"):
+        combine.add(np.ones(3, int), np.ones(3, int), out=np.ones(3, int))
     combine.add(x, x, out=x)
     np.testing.assert_allclose(x, 2 * (3 * X + 2 * Z + E))
 
