@@ -25,9 +25,11 @@ from minigen.kernels import (
     clip,
     conv2d,
     epilogue,
+    flow,
     games,
     gated,
     gaussian,
+    logit,
     masked_conv2d,
     matmul,
     normalise,
@@ -54,15 +56,17 @@ LADDERS = {
     "adam": ("step",),
     "attention": ("forward", "gradient"),
     "average": ("step",),
-    "affine": ("forward", "gradient"),
+    "affine": ("forward", "inverse", "gradient"),
     "bernoulli": ("loss", "rows", "rows_gradient"),
     "categorical": ("loss",),
     "clip": ("to_norm", "to_range"),
     "conv2d": ("forward", "input_gradient", "weight_gradient"),
     "epilogue": ("finish", "back"),
+    "flow": ("loss",),
     "games": ("loss",),
     "gated": ("forward", "gradient"),
     "gaussian": ("loss", "divergence"),
+    "logit": ("forward", "of_pixels", "inverse", "gradient"),
     "masked_conv2d": ("forward", "input_gradient", "weight_gradient"),
     "matmul": ("matmul",),
     "normalise": ("statistics", "scale", "sums", "gradient"),
@@ -214,7 +218,14 @@ def operations():
     moved, h, dlogdet = normal("moved", 3, 2, 5), normal("h", 3, 2, 10), normal("dlogdet", 3)
     back = moved + 1, dlogdet, moved, moved / 3, moved**2
     yield "affine coupling", lambda b, h: affine.forward(b, h, 1.5), (moved, h)
+    yield "affine coupling, inverse", lambda z, h: affine.inverse(z, h, 1.5), (moved, h)
     yield "affine coupling back", lambda *given: affine.gradient(*given, None), back
+    chances = Key(1).at("chances").uniform((3, 2, 5))
+    yield "logit", lambda x: logit.forward(x, 0.05), (chances,)
+    yield "logit of pixels", lambda x, u: logit.of_pixels(x, u, 0.05), (np.rint(255 * chances) / np.float32(255), chances[::-1])
+    yield "logit, inverse", lambda z: logit.inverse(z, 0.05), (moved,)
+    yield "logit back", lambda *given: logit.gradient(*given, 0.05), (moved, dlogdet, chances)
+    yield "likelihood of a flow", lambda *given: flow.loss(*given, scale=0.7), (dlogdet, moved, moved[..., :2])
     yield "act norm", act_norm.forward, (rows, gain, gain + 1)
     yield "act norm, inverse", act_norm.inverse, (rows, gain, gain + 1)
     yield "act norm back", act_norm.gradient, (rows + 1, small[0][:, 0], rows, gain)
@@ -373,7 +384,7 @@ def models():
     )
     yield "gated_pixelcnn", GatedPixelCNN((6, 5, 1), Key(0), width=8, layers=2), pixels, {"gated", "masked_conv2d", "bernoulli"}
     glow = Glow((4, 4, 1), Key(0), levels=1, steps=2, width=8)
-    yield "glow", glow, Key(5).uniform((3, 4, 4, 1)), {"act_norm", "affine", "conv2d"}
+    yield "glow", glow, Key(5).uniform((3, 4, 4, 1)), {"act_norm", "affine", "conv2d", "flow", "logit"}
     points = Key(4).normal((9, 2))
     for store in (True, False):
         flow = NeuralSplineFlow((2,), Key(0), hidden=8, bins=5, store=store)
@@ -382,7 +393,7 @@ def models():
     yield "pixelcnn, 4 levels", PixelCNN((6, 5, 1), Key(0), width=8, layers=2, levels=4), pixels, {"categorical"}
     yield "autoencoder", Autoencoder((6, 5, 1), Key(0)), pixels, {"squares"}
     yield "gan", GAN((2,), Key(0), hidden=9, latents=3), normal("points", 7, 2), {"games", "epilogue"}
-    yield "realnvp", RealNVP((2,), Key(0), hidden=9, depth=2, clip=0.5), normal("points", 7, 2), {"affine", "clip"}
+    yield "realnvp", RealNVP((2,), Key(0), hidden=9, depth=2, clip=0.5), normal("points", 7, 2), {"affine", "clip", "flow"}
     yield (
         "vae",
         VAE((6, 5, 1), Key(0), hidden=9, latents=3),

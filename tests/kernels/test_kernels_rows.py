@@ -177,6 +177,11 @@ def test_affine_coupling(n, p, m, bound, dtype, seed):
     for got, true, limit, scale in zip(found, exact, limits, terms, strict=True):
         assert got.dtype == dtype
         assert (np.abs(got - true) <= limit * u * scale).all()
+    again, exact = both(lambda z, h: affine.inverse(z, h, bound), dz, h)  # of any z
+    shrunk = (np.abs(dz) + np.abs(h[..., m:])) / terms[3]
+    for got, true, limit, scale in zip(again, exact, (10 * c + 6, 11 if bound else 1), (shrunk, terms[1]), strict=True):
+        assert got.dtype == dtype
+        assert (np.abs(got - true) <= limit * u * scale).all()
     s, e = found[2:]
     found, exact = both(lambda *given: affine.gradient(*given, bound), dz, dlogdet, b, s, e)
     terms = np.abs(dz * b * e).astype(float) + np.abs(dlogdet)[:, None, None]
