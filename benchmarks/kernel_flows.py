@@ -1,4 +1,4 @@
-"""What `benchmarks.kernels` times of flows of images, at both of their ends: the logit of pixels, and the likelihood of z."""
+"""What `benchmarks.kernels` times of flows of images: the logit of pixels, a mixture's small matrices, the likelihood of z."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from benchmarks.kernel_cases import Case, Peer, normal, tensor
 from minigen.random import Key
 
-ALPHA = 1e-6
+ALPHA, POSITIONS = 1e-6, 196
 LOG_K, LOG_2PI = math.log(1 - 2 * ALPHA), math.log(2 * math.pi)
 
 
@@ -78,6 +78,58 @@ def logit() -> Iterator[Case]:
         yield Case("logit", "of_pixels", what, kind, of_pixels, peers_of_pixels)
         yield Case("logit", "inverse", what, kind, inverse, peers_inverse)
         yield Case("logit", "gradient", what, kind, gradient, peers_gradient)
+
+
+def plu() -> Iterator[Case]:
+    """The matrices of glow's levels, of grey images and of coloured ones; PyTorch's calls by hand."""
+    for kind, C, N in (("reference", 4, 64), ("reference", 8, 64), ("large", 48, 64), ("ragged", 13, 37), ("GPU", 96, 256)):
+
+        def factors(C: int = C) -> Any:
+            order = Key(5).at("order").permutation(C)
+            sign = 1 - 2 * (np.arange(C) % 2).astype(np.float32)
+            return normal("A", C, C) / np.float32(2 * C**0.5), np.eye(C, dtype=np.float32)[order], sign
+
+        def forward(N: int = N, factors: Any = factors) -> Any:
+            return (*factors(), POSITIONS, N), {}
+
+        def inverse(factors: Any = factors) -> Any:
+            A, P, sign = factors()
+            U = np.triu(A, 1) + np.diag(sign * np.exp(np.diag(A)))
+            return (P @ (np.tril(A, -1) @ U + U), A, P, sign), {}
+
+        def gradient(C: int = C, N: int = N, factors: Any = factors) -> Any:
+            return (normal("dW", C, C), normal("dlogdet", N), *factors(), POSITIONS), {}
+
+        def peers_forward(given: Any, N: int = N) -> dict[str, Peer]:
+            A, P, sign = map(tensor, given[:3])
+
+            def several() -> Any:
+                s = A.diagonal()
+                U = torch.triu(A, 1) + torch.diag(sign * s.exp())
+                return P @ torch.addmm(U, torch.tril(A, -1), U), (POSITIONS * s.sum()).expand(N)
+
+            return {"several calls": Peer(several, _arrays)}
+
+        def peers_inverse(given: Any) -> dict[str, Peer]:
+            W = tensor(given[0])
+            return {"inv": Peer(lambda: torch.linalg.inv(W), lambda X: X.numpy())}
+
+        def peers_gradient(given: Any) -> dict[str, Peer]:
+            dW, dlogdet, A, P, sign = map(tensor, given[:5])
+
+            def several() -> Any:
+                u = sign * A.diagonal().exp()
+                L, U, D = torch.tril(A, -1), torch.triu(A, 1) + torch.diag(u), P.T @ dW
+                dU = torch.addmm(D, L.T, D)
+                on = torch.diag(dU.diagonal() * u + POSITIONS * dlogdet.sum())
+                return torch.tril(D @ U.T, -1) + torch.triu(dU, 1) + on
+
+            return {"several calls": Peer(several, lambda dA: dA.numpy())}
+
+        what = f"{C}x{C}, {N} rows"
+        yield Case("plu", "forward", what, kind, forward, peers_forward)
+        yield Case("plu", "inverse", what, kind, inverse, peers_inverse)
+        yield Case("plu", "gradient", what, kind, gradient, peers_gradient)
 
 
 def flow() -> Iterator[Case]:

@@ -74,6 +74,7 @@ MAKERS = (
     kernel_bends.gated,
     kernel_bends.act_norm,
     kernel_flows.logit,
+    kernel_flows.plu,
     kernel_flows.flow,
     kernel_losses.units,
     kernel_passes.softmax,

@@ -11,7 +11,7 @@
 // Against an array library: 8 bytes a number there and 12 of pixels, in place of some 150; back 12 instead of 100.
 // Predicted: bound by memory, 85 % of its speed.
 //
-// Error, with logf, log1pf and expf within 2 units in the last place, 4 u, and S = |log p| + |log q|: of z (7 + 5 S) u; of logdet
+// Error: with logf, log1pf and expf within 2 units in the last place, 4 u, and S = |log p| + |log q|: of z (7 + 5 S) u; of logdet
 // sum (8 + 7 (S + |log k|)) u, it is added up in double; of pixels the same at v as it is rounded. Of the inverse's x
 // 10 u (s + alpha) / k, of its logdet sum 12 u (|z| + 2 log(1 + e^-|z|) + |log k|). Of dx 20 u v (|dz| + |dlogdet|). u = 2^-24.
 //

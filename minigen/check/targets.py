@@ -19,6 +19,7 @@ from ..layers.coupling import Affine
 from ..layers.free_energy import FreeEnergy
 from ..layers.gated import GatedUnit
 from ..layers.group_norm import GroupNorm
+from ..layers.invertible_conv import InvertibleConv
 from ..layers.layer import Layer
 from ..layers.logit import Logit
 from ..layers.masked_conv2d import MaskedConv2d
@@ -48,6 +49,7 @@ KERNELS = {  # whose definitions are broken, and the cases that use them
     "reparameterize": ("samples of a Gaussian",),
     "affine": tuple(case.name for case in CASES if case.cls is Affine),
     "logit": (*(case.name for case in CASES if case.cls is Logit), "pixels of a flow"),
+    "plu": tuple(case.name for case in CASES if case.cls is InvertibleConv),
     "flow": ("likelihood of a flow",),
     "act_norm": tuple(case.name for case in CASES if case.cls is ActNorm),
     "gated": tuple(case.name for case in CASES if case.cls is GatedUnit),

@@ -19,6 +19,8 @@ from minigen.kernels.gated import definition as plain_gated
 from minigen.kernels.gaussian import cuda as gaussian
 from minigen.kernels.logit import cuda as logit
 from minigen.kernels.logit import definition as plain_logit
+from minigen.kernels.plu import cuda as plu
+from minigen.kernels.plu import definition as plain_plu
 from minigen.kernels.reparameterize import cuda as reparameterize
 from minigen.kernels.reparameterize import definition as plain_reparameterize
 from minigen.kernels.resample import cuda as resample
@@ -175,6 +177,17 @@ def flowed(N, K, L):
             within(got, expected, 3e-7 * np.abs(expected).max())
 
 
+def mixed(channels, rows):
+    A, dW = drawn((channels, channels), "A", "dW")
+    A, dlogdet, order = A / np.float32(2 * channels**0.5), Key(rows).normal(rows), Key(channels).permutation(channels)
+    P, sign = np.eye(channels, dtype=np.float32)[order], np.float32(1) - 2 * (order % 2).astype(np.float32)
+    W, logdet = plu.forward(A, P, sign, 12, rows)
+    for got, expected in zip((W, logdet), plain_plu.forward(*wide(A, P, sign), 12, rows), strict=True):
+        close(got, expected, BOUND)
+    close(plu.inverse(W, A, P, sign), np.linalg.inv(*wide(W)), 2e-7)  # 2 u, and what u of the factors makes of it, squared
+    close(plu.gradient(dW, dlogdet, A, P, sign, 12), plain_plu.gradient(*wide(dW, dlogdet, A, P, sign), 12), BOUND)
+
+
 def gated_by_halves(N, K, L):
     (x,), (dy,) = drawn((N, K, 2 * L), "x"), drawn((N, K, L), "dy")
     close(gated.forward(2 * x), plain_gated.forward(*wide(2 * x)), 2 * BOUND)
@@ -269,6 +282,8 @@ def cases():
             run = lambda n=n, m=momentum: descended(n, m)
             yield Case(f"descent, momentum {momentum}, {title}", run, title == "below a block")
         yield Case(f"gaussian, {title}", lambda n=n: normal(n), title == "below a block")
+    for channels, rows in ((1, 1), (2, 300), (7, 5), (33, 64), (48, 3)):
+        yield Case(f"mixture of {channels} channels, {rows} rows", lambda c=channels, n=rows: mixed(c, n), channels == 7)
     for title, sizes in SAMPLES.items():
         for bound in (1.5, None):
             yield Case(

@@ -34,6 +34,7 @@ from minigen.kernels import (
     matmul,
     normalise,
     philox,
+    plu,
     reparameterize,
     resample,
     rungs,
@@ -71,6 +72,7 @@ LADDERS = {
     "matmul": ("matmul",),
     "normalise": ("statistics", "scale", "sums", "gradient"),
     "philox": ("words", "uniform", "normal", "order"),
+    "plu": ("forward", "inverse", "gradient"),
     "reparameterize": ("sample", "gradient", "log_ratio"),
     "resample": (
         *("upsample", "upsample_transposed", "average", "average_transposed"),
@@ -225,6 +227,15 @@ def operations():
     yield "logit of pixels", lambda x, u: logit.of_pixels(x, u, 0.05), (np.rint(255 * chances) / np.float32(255), chances[::-1])
     yield "logit, inverse", lambda z: logit.inverse(z, 0.05), (moved,)
     yield "logit back", lambda *given: logit.gradient(*given, 0.05), (moved, dlogdet, chances)
+    packed, order, sign = (
+        normal("packed", 5, 5) / 2,
+        np.eye(5, dtype=np.float32)[[3, 0, 4, 1, 2]],
+        np.float32([1, -1, 1, 1, -1]),
+    )
+    mixed = plu.forward(packed, order, sign, 1, 1)[0]
+    yield "mixture", lambda *given: plu.forward(*given, 6, 3), (packed, order, sign)
+    yield "mixture, inverse", plu.inverse, (mixed, packed, order, sign)
+    yield "mixture back", lambda *given: plu.gradient(*given, 6), (mixed + 1, dlogdet, packed, order, sign)
     yield "likelihood of a flow", lambda *given: flow.loss(*given, scale=0.7), (dlogdet, moved, moved[..., :2])
     yield "act norm", act_norm.forward, (rows, gain, gain + 1)
     yield "act norm, inverse", act_norm.inverse, (rows, gain, gain + 1)
@@ -384,7 +395,7 @@ def models():
     )
     yield "gated_pixelcnn", GatedPixelCNN((6, 5, 1), Key(0), width=8, layers=2), pixels, {"gated", "masked_conv2d", "bernoulli"}
     glow = Glow((4, 4, 1), Key(0), levels=1, steps=2, width=8)
-    yield "glow", glow, Key(5).uniform((3, 4, 4, 1)), {"act_norm", "affine", "conv2d", "flow", "logit"}
+    yield "glow", glow, Key(5).uniform((3, 4, 4, 1)), {"act_norm", "affine", "conv2d", "flow", "logit", "plu"}
     points = Key(4).normal((9, 2))
     for store in (True, False):
         flow = NeuralSplineFlow((2,), Key(0), hidden=8, bins=5, store=store)

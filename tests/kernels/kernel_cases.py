@@ -10,20 +10,8 @@ from minigen.kernels.dispatch import Ladder, rungs
 
 OPERATIONS = (
     *("act_norm", "activation", "adam", "affine", "attention", "average", "bernoulli", "categorical", "clip", "conv2d"),
-    *(
-        "epilogue",
-        "flow",
-        "games",
-        "gated",
-        "gaussian",
-        "logit",
-        "masked_conv2d",
-        "matmul",
-        "normalise",
-        "philox",
-        "reparameterize",
-    ),
-    *("resample", "sgd", "softmax", "spline", "squares", "sums", "units"),
+    *("epilogue", "flow", "games", "gated", "gaussian", "logit", "masked_conv2d", "matmul", "normalise", "philox", "plu"),
+    *("reparameterize", "resample", "sgd", "softmax", "spline", "squares", "sums", "units"),
 )
 TOLERANCE = {np.dtype(np.float32): 2e-6, np.dtype(np.float64): 1e-14}
 

@@ -30,6 +30,7 @@ FUNCTIONS = {
     "games": ("loss",),
     "gated": ("forward", "gradient"),
     "gaussian": ("loss", "divergence"),
+    "plu": ("forward", "inverse", "gradient"),
     "reparameterize": ("sample", "gradient", "log_ratio"),
     "resample": (
         *("upsample", "upsample_transposed", "average", "average_transposed"),

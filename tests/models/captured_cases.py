@@ -76,8 +76,8 @@ CASES = {  # all of `models.names()`; what follows a comma tells cases of one mo
     "realnvp": points(0.11, hidden=8, depth=2, clip=0.5),  # the norm of a gradient decides on the device
     "neural_spline_flow": points(0.09, hidden=8, depth=2, bins=4),
     "conv_realnvp": images(0.33, levels=2, width=3, taken=LONG),
-    "glow": images(0.28, levels=2, steps=1, width=4),
-    "glow, recomputed": images(0.3, levels=2, steps=1, width=4, store=False),  # inverses
+    "glow": images(0.27, levels=2, steps=1, width=4),
+    "glow, recomputed": images(0.28, levels=2, steps=1, width=4, store=False),  # inverses
     "rbm": images(0.44, hidden=4, chains=8),  # chains that go on
     "ebm": images(0.57, width=2, langevin_steps=2, replay=12, spectral=True, taken=5),  # a buffer, and places in it
     "ebm, points": points(0.22, width=8, langevin_steps=3, replay=300),
