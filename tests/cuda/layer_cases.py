@@ -282,8 +282,8 @@ def cases():
             run = lambda n=n, m=momentum: descended(n, m)
             yield Case(f"descent, momentum {momentum}, {title}", run, title == "below a block")
         yield Case(f"gaussian, {title}", lambda n=n: normal(n), title == "below a block")
-    for channels, rows in ((1, 1), (2, 300), (7, 5), (33, 64), (48, 3)):
-        yield Case(f"mixture of {channels} channels, {rows} rows", lambda c=channels, n=rows: mixed(c, n), channels == 7)
+    for channels, n in ((1, 1), (2, 300), (7, 5), (33, 64), (48, 3)):
+        yield Case(f"mixture of {channels} channels, {n} rows", lambda c=channels, n=n: mixed(c, n), channels == 7)
     for title, sizes in SAMPLES.items():
         for bound in (1.5, None):
             yield Case(

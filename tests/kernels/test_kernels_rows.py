@@ -246,15 +246,28 @@ def test_affine_coupling_by_the_complex_step(bound):
 
 @RUNGS
 @pytest.mark.parametrize("bound", [None, 1.5])
+def test_a_coupling_goes_back(mode, bound):
+    b, h = drawn(Key(1), (3, 40), np.float32), drawn(Key(2), (3, 80), np.float32)
+    with rungs(mode):
+        z, logdet, *_ = affine.forward(b, h, bound)
+        again, other = affine.inverse(z, h, bound)
+    np.testing.assert_allclose(again, b, atol=3e-6 * np.exp(np.abs(h).max()))
+    np.testing.assert_allclose(other, -logdet, rtol=1e-6)
+
+
+@RUNGS
+@pytest.mark.parametrize("bound", [None, 1.5])
 def test_a_nan_of_a_coupling_stays_in_its_row(mode, bound):
     b, h = np.ones((3, 40), np.float32), np.ones((3, 80), np.float32)
     h[1, 7] = np.nan  # of r
     with rungs(mode):
         z, logdet, s, e = affine.forward(b, h, bound)
         db, dh = affine.gradient(np.ones_like(b), np.ones(3, np.float32), b, s, e, bound)
-    for array in (z, s, e, db):
+        back, other = affine.inverse(b, h, bound)
+    for array in (z, s, e, db, back):
         assert np.argwhere(np.isnan(array)).tolist() == [[1, 7]]
-    assert np.isnan(logdet).tolist() == [False, True, False]
+    for volume in (logdet, other):
+        assert np.isnan(volume).tolist() == [False, True, False]
     assert np.argwhere(np.isnan(dh)).tolist() == [[1, 7]]
 
 
@@ -308,6 +321,8 @@ def test_what_does_not_fit_is_refused():
     x = np.zeros((4, 3), np.float32)
     with pytest.raises(ValueError, match=r"affine.forward: h \(4, 3\) must have two numbers for each of b \(4, 3\)"):
         affine.forward(x, x, None)
+    with pytest.raises(ValueError, match=r"affine.inverse: h \(4, 3\) must have two numbers for each of z \(4, 3\)"):
+        affine.inverse(x, x, None)
     with pytest.raises(ValueError, match=r"units.summed_out: a \(4, 3\) must be \(N, U\) and bias \(4,\) \(U,\)"):
         units.summed_out(x, x[:, 0])
     for bound in (0.0, -1.0):
