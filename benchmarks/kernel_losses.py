@@ -101,11 +101,14 @@ def reparameterize() -> Iterator[Case]:
 
 
 def affine() -> Iterator[Case]:
-    """The affine coupling there and back; PyTorch's calls by hand."""
+    """The affine coupling there and back, and its inverse; PyTorch's calls by hand."""
     for kind, *shape in (("reference", 128, 392), ("large", 512, 3072), ("ragged", 37, 7, 33), ("GPU", 1 << 13, 1 << 11)):
 
         def forward(shape: Any = shape) -> Any:
             return (normal("b", *shape), normal("h", *shape[:-1], 2 * shape[-1]), 1.0), {}
+
+        def inverse(shape: Any = shape) -> Any:
+            return (normal("z", *shape), normal("h", *shape[:-1], 2 * shape[-1]), 1.0), {}
 
         def gradient(shape: Any = shape) -> Any:
             s = np.tanh(normal("s", *shape))
@@ -122,6 +125,16 @@ def affine() -> Iterator[Case]:
 
             return {"several calls": Peer(several, lambda made: [part.numpy() for part in made])}
 
+        def peers_inverse(given: Any) -> dict[str, Peer]:
+            z, h = map(tensor, given[:2])
+
+            def several() -> Any:
+                r, t = h.chunk(2, -1)
+                s = torch.tanh(r)
+                return (z - t).mul_(torch.exp(-s)), -s.flatten(1).sum(1)
+
+            return {"several calls": Peer(several, lambda made: [part.numpy() for part in made])}
+
         def peers_gradient(given: Any) -> dict[str, Peer]:
             dz, dlogdet, b, s, e = map(tensor, given[:5])
             row = dlogdet.reshape(-1, *[1] * (b.ndim - 1))
@@ -135,6 +148,7 @@ def affine() -> Iterator[Case]:
 
         what = "x".join(map(str, shape))
         yield Case("affine", "forward", what, kind, forward, peers_forward)
+        yield Case("affine", "inverse", what, kind, inverse, peers_inverse)
         yield Case("affine", "gradient", what, kind, gradient, peers_gradient)
 
 

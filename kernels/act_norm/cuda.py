@@ -18,12 +18,12 @@ FILE = "act_norm/one_pass.cu"
 
 def forward(x: Array, s: Array, b: Array) -> tuple[Array, Array]:
     """-> z, logdet."""
-    return _moved("act_norm_forward", x, s, b), _on_every_row(x, s, 1)
+    return _moved("act_norm_forward", x, s, b, 1)
 
 
 def inverse(z: Array, s: Array, b: Array) -> tuple[Array, Array]:
     """-> x, logdet."""
-    return _moved("act_norm_inverse", z, s, b), _on_every_row(z, s, -1)
+    return _moved("act_norm_inverse", z, s, b, -1)
 
 
 def gradient(dz: Array, dlogdet: Array, x: Array, s: Array, *, sums: bool = True) -> tuple[Array, Array | None, Array | None]:
@@ -39,16 +39,10 @@ def gradient(dz: Array, dlogdet: Array, x: Array, s: Array, *, sums: bool = True
     return dx, ds, db
 
 
-def _moved(kernel: str, x: Array, s: Array, b: Array) -> Array:
+def _moved(kernel: str, x: Array, s: Array, b: Array, sign: int) -> tuple[Array, Array]:
+    """And P sum s or its negative, (N,)."""
     N, P, C = x.shape
-    walk, moved = Walk(1, N * P, C), empty_like(x)
-    walk.launch(FILE, kernel, contiguous(x), contiguous(s), contiguous(b), moved, N * P, C, walk.chunk)
-    return moved
-
-
-def _on_every_row(x: Array, s: Array, sign: int) -> Array:
-    """P sum s or its negative, (N,)."""
-    N, P, C = x.shape
-    logdet = empty((N,), x.dtype, like=x)
-    each(FILE, "act_norm_logdet", N, contiguous(s), logdet, N, C, sign * P)
-    return logdet
+    walk, moved, logdet = Walk(1, N * P, C), empty_like(x), empty((N,), x.dtype, like=x)
+    given = contiguous(x), contiguous(s), contiguous(b)
+    walk.launch(FILE, kernel, *given, moved, logdet, N * P, C, walk.chunk, N, sign * P)
+    return moved, logdet

@@ -5,14 +5,14 @@
 //
 // All walk down a chunk of rows (../cuda/middle.cuh with B = 1), so a thread meets one channel and takes one e^s. On the way back a
 // block adds up what it has read for dx; `act_norm_joined` adds the chunks' parts in order, and P sum dlogdet with them. logdet is
-// one number, and a thread for each of its N places adds up the C numbers of s: they are few, and lie in the cache.
+// one number, and each thread with one of its N places adds up the C numbers of s: they are few, and lie in the cache.
 // Predicted: bound by memory, 8 bytes a number there, 12 back; 85 % of the memory's speed.
 //
 // Error: with expf within 2 units in the last place, 4 u, of z 6 u (|x e^s| + |b|); of the inverse's x 7 u (|z| + |b|) e^-s; of dx
 // 5 u |dx|; of ds and db as sums.cu says, in double from the chunks on, and of ds 6 u of its terms more. u = 2^-24.
 //
 // Legend: N rows, P positions, C channels, K chunks of the R = N P rows of channels. x, z, dz, dx (R, C); s, b, ds, db (C,);
-// products, sums (K, C) or null; logdet, dlogdet (N,). Block: w x h; 256 a block for logdet and joined.
+// products, sums (K, C) or null; logdet, dlogdet (N,). Block: w x h; 256 a block for joined.
 //
 // architectures: sm_80 sm_90
 // registers: 40
@@ -20,8 +20,20 @@
 
 #include "../cuda/middle.cuh"
 
+// logdet, by all threads of all blocks.
+__device__ __forceinline__ void fill(float* logdet, const float* s, int n, int channels, int positions) {
+    int block = blockIdx.y * gridDim.x + blockIdx.x, threads = blockDim.x * blockDim.y;
+    int first = block * threads + threadIdx.y * blockDim.x + threadIdx.x;
+    if (first >= n) return;
+    double sum = 0;
+    for (int c = 0; c < channels; c++) sum += s[c];
+    for (int i = first; i < n; i += gridDim.x * gridDim.y * threads) logdet[i] = float(positions * sum);
+}
+
 extern "C" __global__ __launch_bounds__(MOST_THREADS) void act_norm_forward(const float* x, const float* s, const float* b, float* z,
-                                                                            int rows, int channels, int chunk) {
+                                                                            float* logdet, int rows, int channels, int chunk, int n,
+                                                                            int positions) {
+    fill(logdet, s, n, channels, positions);
     Middle walk(rows, channels, chunk);
     if (walk.c >= channels) return;
     float gain = expf(s[walk.c]), offset = b[walk.c];
@@ -29,19 +41,13 @@ extern "C" __global__ __launch_bounds__(MOST_THREADS) void act_norm_forward(cons
 }
 
 extern "C" __global__ __launch_bounds__(MOST_THREADS) void act_norm_inverse(const float* z, const float* s, const float* b, float* x,
-                                                                            int rows, int channels, int chunk) {
+                                                                            float* logdet, int rows, int channels, int chunk, int n,
+                                                                            int positions) {
+    fill(logdet, s, n, channels, positions);
     Middle walk(rows, channels, chunk);
     if (walk.c >= channels) return;
     float gain = expf(-s[walk.c]), offset = b[walk.c];
     for (int row = walk.begin; row < walk.end; row += blockDim.y) x[walk.at(row)] = (z[walk.at(row)] - offset) * gain;
-}
-
-extern "C" __global__ __launch_bounds__(256) void act_norm_logdet(const float* s, float* logdet, int n, int channels, int positions) {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= n) return;
-    double sum = 0;
-    for (int c = 0; c < channels; c++) sum += s[c];
-    logdet[i] = float(positions * sum);
 }
 
 extern "C" __global__ __launch_bounds__(MOST_THREADS) void act_norm_back(const float* dz, const float* x, const float* s, float* dx,

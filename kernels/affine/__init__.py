@@ -1,4 +1,4 @@
-"""The affine coupling b e^s + t, s and t said by a network of the other half, and the way back: one pass over memory each."""
+"""The affine coupling b e^s + t, s and t said by a network of the other half, its inverse, and the way back: a pass each."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ def forward(b: Array, h: Array, bound: float | None) -> tuple[Array, Array, Arra
     b, z, s, e (N, ..., M), h (N, ..., 2 M); c is `bound`, None for s = r. Raises ValueError on shapes that do not fit, and
     TypeError on mixed precisions.
     """
-    _check_bound("affine.forward", bound)
-    if b.ndim < 2 or h.shape != (*b.shape[:-1], 2 * b.shape[-1]):
-        raise ValueError(
-            f"affine.forward: h {h.shape} must have two numbers for each of b {b.shape}: (N, ..., 2 M) for (N, ..., M)"
-        )
-    arguments.same_kind("affine.forward", b=b, h=h)
+    _check("affine.forward", h, bound, b=b)
     made: tuple[Array, Array, Array, Array] = LADDER.choose(_work(b), b, h).forward(b, h, bound)
+    return made
+
+
+def inverse(z: Array, h: Array, bound: float | None) -> tuple[Array, Array]:
+    """-> b = (z - t) e^-s like z, and logdet (N,) = -sum s. Otherwise as `forward`."""
+    _check("affine.inverse", h, bound, z=z)
+    made: tuple[Array, Array] = LADDER.choose(_work(z), z, h).inverse(z, h, bound)
     return made
 
 
@@ -41,6 +43,16 @@ def gradient(dz: Array, dlogdet: Array, b: Array, s: Array, e: Array, bound: flo
     arguments.same_kind("affine.gradient", dz=dz, dlogdet=dlogdet, b=b, s=s, e=e)
     made: tuple[Array, Array] = LADDER.choose(_work(b), dz, dlogdet, b, s, e).gradient(dz, dlogdet, b, s, e, bound)
     return made
+
+
+def _check(operation: str, h: Array, bound: float | None, **moved: Array) -> None:
+    _check_bound(operation, bound)
+    ((name, b),) = moved.items()
+    if b.ndim < 2 or h.shape != (*b.shape[:-1], 2 * b.shape[-1]):
+        raise ValueError(
+            f"{operation}: h {h.shape} must have two numbers for each of {name} {b.shape}: (N, ..., 2 M) for (N, ..., M)"
+        )
+    arguments.same_kind(operation, **moved, h=h)
 
 
 def _check_bound(operation: str, bound: float | None) -> None:

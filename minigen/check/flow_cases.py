@@ -82,6 +82,7 @@ FLOW_CASES: tuple[Case, ...] = (
         lambda s: (s.N, 2, s.a),
     ),
     Case("Permute", Permute, lambda s: Permute([*range(1, s.a), 0]), rows),
+    Case("Chain of permutations", Chain, lambda s: Chain(Permute([*range(1, s.a), 0]), Permute(range(s.a)[::-1])), rows),
     Case("Logit", Logit, lambda s: Logit(0.05), _pixels, reference=_logit),
     Case("Logit of the open interval", Logit, lambda s: Logit(0.0), _pixels, skip={"streaming": "0 has no logit"}),
     Case("MultiScale", MultiScale, lambda s: _two_levels(), lambda s: (s.N, 4, 4, 1)),

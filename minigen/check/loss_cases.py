@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels import bernoulli, reparameterize
+from ..kernels import bernoulli, flow, logit, reparameterize
 from ..kernels.arguments import check_equal_shapes
 from ..losses import adversarial, likelihood
 from ..random import Key
@@ -62,6 +62,26 @@ def _sampled(mu: Any, logvar: Any, eps: Any, c: Any, r: Any) -> tuple[Any, Any, 
     return ((c * z).sum() + (r * ratio).sum()) / N, dmu, dlogvar + r.sum(1, keepdims=True) / (2 * N)
 
 
+def _flow(z: Any, left: Any, logdet: Any, *, scale: float = 1.0) -> tuple[Any, Any, Any, Any]:
+    """-log p of a flow whose z has two parts."""
+    likelihood._rows("likelihood of a flow", logdet)
+    prior, volume, dlogdet, dz, dleft = flow.loss(logdet, z, left, scale=scale)
+    return prior + volume, dz, dleft, dlogdet
+
+
+def _pixels(c: Any, r: Any, x: Any, u: Any) -> tuple[Any, Any, Any]:
+    """sum (c . z + r logdet) / N of pixels' logits: linear in c and r."""
+    N, (z, logdet) = likelihood._rows("pixels of a flow", x), logit.of_pixels(x, u, 0.05)
+    check_equal_shapes("pixels of a flow", c=c, z=z)
+    check_equal_shapes("pixels of a flow", r=r, logdet=logdet)
+    return ((c * z).sum() + (r * logdet).sum()) / N, z / N, logdet / N
+
+
+def _of_pixels(c: Any, r: Any, x: Any, u: Any) -> Any:
+    p = 0.05 + 0.9 * (np.floor(255 * x + 0.5) + u) / 256
+    return _mean((c * np.log(p / (1 - p))).sum(-1) + r * np.log(0.9 / (p - p * p)).sum(-1), x)
+
+
 LOSSES: tuple[LossCase, ...] = (
     _likelihood(
         "bernoulli",
@@ -91,6 +111,25 @@ LOSSES: tuple[LossCase, ...] = (
         "gaussian_kl",
         lambda s: ((s.N, s.a), (s.N, s.a)),
         lambda m, v: _mean(0.5 * (m**2 + np.exp(v) - 1 - v), m),
+    ),
+    LossCase(
+        "likelihood of a flow",
+        lambda: (_flow, None),
+        lambda s: ((s.N, s.a), (s.N, s.b, 2), (s.N,)),
+        lambda z, left, l: (
+            _mean(-np.log(np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)), z)
+            - _mean(np.log(np.exp(-(left**2) / 2) / np.sqrt(2 * np.pi)), z)
+            - l.mean()
+        ),
+    ),
+    LossCase(
+        "pixels of a flow",
+        lambda: (_pixels, None),
+        lambda s: (
+            *((s.N, s.a), (s.N,)),
+            *(Key(s.seed).integers(256, (s.N, s.a)) / 255, Key(s.seed).at("u").uniform((s.N, s.a), np.float64)),
+        ),
+        _of_pixels,
     ),
     LossCase(
         "samples of a Gaussian",

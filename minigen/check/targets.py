@@ -20,8 +20,10 @@ from ..layers.coupling import Affine
 from ..layers.free_energy import FreeEnergy
 from ..layers.gated import GatedUnit
 from ..layers.group_norm import GroupNorm
+from ..layers.invertible_conv import InvertibleConv
 from ..layers.layer import Layer
 from ..layers.layer_norm import LayerNorm
+from ..layers.logit import Logit
 from ..layers.masked_conv2d import MaskedConv2d
 from ..layers.pooling import AveragePool2d, MaxPool2d
 from ..layers.softmax import Softmax
@@ -48,6 +50,9 @@ KERNELS = {  # whose definitions are broken, and the cases that use them
     "gaussian": ("gaussian", "gaussian_kl"),
     "reparameterize": ("samples of a Gaussian",),
     "affine": tuple(case.name for case in CASES if case.cls is Affine),
+    "logit": (*(case.name for case in CASES if case.cls is Logit), "pixels of a flow"),
+    "plu": tuple(case.name for case in CASES if case.cls is InvertibleConv),
+    "flow": ("likelihood of a flow",),
     "act_norm": tuple(case.name for case in CASES if case.cls is ActNorm),
     "gated": tuple(case.name for case in CASES if case.cls is GatedUnit),
     "spline": tuple(case.name for case in CASES if case.cls is Spline),

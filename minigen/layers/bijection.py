@@ -6,9 +6,10 @@ By the change of variables, log p(x) = log p(z) + logdet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from ..kernels import combine
 from ..random import Key
 from .composite import Composite, Sequential
 from .layer import Cache, Layer, StaleCacheError
@@ -23,6 +24,12 @@ class Bijection(Layer):
     def inverse(self, z: Tree) -> tuple[Tree, Any]:
         """x and log |det dx/dz|, which is minus the logdet of forward at x."""
         raise NotImplementedError(f"{type(self).__name__}.inverse is not written")
+
+
+def total(logdets: Sequence[Any]) -> Any:
+    """The sum of log-determinants, (N,) each or the constant 0, which is left out."""
+    arrays = [logdet for logdet in logdets if not isinstance(logdet, int)]
+    return combine.add(*arrays) if arrays else 0
 
 
 class ReversedCache(NamedTuple):
@@ -66,11 +73,11 @@ class Chain(Composite, Bijection):
         return self.bijections.sub(name)
 
     def wire(self, f: Any, x: Tree) -> tuple[Tree, Any]:
-        logdet: Any = 0
+        logdets = []
         for name in self.bijections.layers:
-            x, one = f[name](x)
-            logdet = logdet + one
-        return x, logdet
+            x, logdet = f[name](x)
+            logdets.append(logdet)
+        return x, total(logdets)
 
     def unwire(self, b: Any, dy: tuple[Tree, Any]) -> Tree:
         dz, dlogdet = dy
@@ -80,11 +87,11 @@ class Chain(Composite, Bijection):
         return dz
 
     def inverse(self, z: Tree) -> tuple[Tree, Any]:
-        logdet: Any = 0
+        logdets = []
         for f in reversed(self.bijections.layers.values()):
-            z, one = f.inverse(z)  # type: ignore[attr-defined]
-            logdet = logdet + one
-        return z, logdet
+            z, logdet = f.inverse(z)  # type: ignore[attr-defined]
+            logdets.append(logdet)
+        return z, total(logdets)
 
     # ---- without stored activations
 

@@ -76,10 +76,6 @@ class Affine(Transform):
             raise ValueError(f"Affine: bound={bound:g} must be positive, and None where there is none")
         self.bound = bound
 
-    def s(self, r: Array) -> Array:
-        """c tanh(r / c)."""
-        return r if self.bound is None else self.bound * np.tanh(r / self.bound)
-
     def slope(self, s: Array) -> Array | float:
         """ds/dr = 1 - (s / c)^2."""
         return 1.0 if self.bound is None else 1 - (s / self.bound) ** 2
@@ -91,9 +87,7 @@ class Affine(Transform):
         return (z, logdet), AffineCache(b, s, e)
 
     def inverse(self, z: Array, h: Array) -> tuple[Array, Array]:
-        r, t = np.split(h, 2, -1)
-        s = self.s(r)
-        return (z - t) * np.exp(-s), -sum_rows(s)
+        return affine.inverse(z, h, self.bound)
 
     def backward(self, dy: Tree, cache: AffineCache, *, need_dx: bool = True, param_grads: bool = True) -> Tree:
         if not need_dx:

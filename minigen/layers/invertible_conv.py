@@ -17,7 +17,7 @@ Backward. D = P' dW is the gradient of (L + 1) U, hence
     dA = tril(dL, -1) + triu(dU, 1) + diag(diag(dU) diag(U) + sum over n, p of dlogdet_n)
 
 Tangents: L_dot = tril(A_dot, -1), U_dot = triu(A_dot, 1) + diag(diag(U) s_dot), W_dot = P (L_dot U + L U_dot + U_dot), and the
-product rule on the lines of backward.
+product rule on the lines of backward. What is done with matrices of C x C numbers is kernels/plu.
 
 N batch, C channels, "..." the axes of positions.
 """
@@ -29,27 +29,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..backend import Array, device_of, to_device, zeros
-from ..kernels.act_norm.definition import on_every_row
+from ..kernels import plu
 from ..kernels.matmul import matmul
+from ..kernels.plu.definition import triangles
 from ..random import Key
 from . import initialisers
 from .act_norm import check_channels, positions
 from .bijection import Bijection
-from .coupling import zeros_for_none
+from .coupling import with_zeros
 from .finish import rows
 from .layer import Weights
 from .vector import Spec
 
 
-class Factors(NamedTuple):
-    L: Array  # (C, C), below the diagonal
-    U: Array  # (C, C), upper triangular
-    W: Array  # (C, C) = P (L + 1) U
-
-
 class InvertibleConvCache(NamedTuple):
     x: Array  # (N, ..., C)
-    f: Factors | None  # of tangents None where the parameters stand still
+    W: Array | None  # (C, C) = P (L + 1) U; of tangents None where the parameters stand still
     w: Weights | None  # A (C, C)
 
 
@@ -78,30 +73,29 @@ class InvertibleConv(Bijection):
 
     # ---- W and its derivatives
 
-    def factors(self, A: Array) -> Factors:
-        """L, U and W of A."""
-        L, U = np.tril(A, -1), np.triu(A, 1) + np.diag(self.state["sign"] * np.exp(np.diag(A)))
-        return Factors(L, U, matmul(self.state["P"], matmul(L, U) + U))
+    @property
+    def fixed(self) -> tuple[Array, Array]:
+        """P and sign."""
+        return self.state["P"], self.state["sign"]
 
-    def factors_dot(self, A_dot: Array, f: Factors) -> Factors:
-        """Their tangents."""
-        L_dot, U_dot = np.tril(A_dot, -1), np.triu(A_dot, 1) + np.diag(np.diag(f.U) * np.diag(A_dot))
-        return Factors(L_dot, U_dot, matmul(self.state["P"], matmul(L_dot, f.U) + matmul(f.L, U_dot) + U_dot))
+    def W_dot(self, A: Array, A_dot: Array) -> Array:
+        """The tangent of W."""
+        P, sign = self.fixed
+        L, U = triangles(A, sign)
+        L_dot, U_dot = triangles_dot(A_dot, U)
+        return matmul(P, matmul(L_dot, U) + matmul(L, U_dot) + U_dot)
 
-    def dA(self, dW: Array, ds: Any, f: Factors) -> Array:
-        """The gradient of A from that of W, and from that of every s by itself."""
-        D = matmul(self.state["P"], dW, transpose_a=True)
-        dL, dU = matmul(D, f.U, transpose_b=True), matmul(f.L, D, transpose_a=True) + D
-        return np.tril(dL, -1) + np.triu(dU, 1) + np.diag(np.diag(dU) * np.diag(f.U) + ds)
-
-    def dA_dot(self, dW: Array, dW_dot: Array, ds_dot: Any, f: Factors, f_dot: Factors | None) -> Array:
-        """Its tangent."""
-        dA_dot = self.dA(dW_dot, ds_dot, f)
-        if f_dot:
-            D = matmul(self.state["P"], dW, transpose_a=True)
-            dU, dU_dot = matmul(f.L, D, transpose_a=True) + D, matmul(f_dot.L, D, transpose_a=True)
-            dA_dot += np.tril(matmul(D, f_dot.U, transpose_b=True), -1) + np.triu(dU_dot, 1)
-            dA_dot += np.diag(np.diag(dU_dot) * np.diag(f.U) + np.diag(dU) * np.diag(f_dot.U))
+    def dA_dot(self, dW: Array, dW_dot: Array, dlogdet_dot: Array, x: Array, A: Array, A_dot: Array | None) -> Array:
+        """The tangent of the gradient of A."""
+        P, sign = self.fixed
+        dA_dot = plu.gradient(dW_dot, dlogdet_dot, A, P, sign, positions(x))
+        if A_dot is not None:
+            L, U = triangles(A, sign)
+            L_dot, U_dot = triangles_dot(A_dot, U)
+            D = matmul(P, dW, transpose_a=True)
+            dU, dU_dot = matmul(L, D, transpose_a=True) + D, matmul(L_dot, D, transpose_a=True)
+            dA_dot += np.tril(matmul(D, U_dot, transpose_b=True), -1) + np.triu(dU_dot, 1)
+            dA_dot += np.diag(np.diag(dU_dot) * np.diag(U) + np.diag(dU) * np.diag(U_dot))
         return dA_dot
 
     # ---- the passes
@@ -111,47 +105,36 @@ class InvertibleConv(Bijection):
     ) -> tuple[tuple[Array, Array], InvertibleConvCache]:
         check_channels(f"InvertibleConv({self.channels})", x, self.channels)
         w = self.weights()
-        f = self.factors(w.A)
-        return (_product(x, f.W), on_every_row(positions(x) * np.diag(w.A).sum(), x)), InvertibleConvCache(x, f, w)
+        W, logdet = plu.forward(w.A, *self.fixed, positions(x), len(x))
+        return (_product(x, W), logdet), InvertibleConvCache(x, W, w)
 
     def inverse(self, z: Array) -> tuple[Array, Array]:
         A = self.weights().A
-        f = self.factors(A)
-        return _product(z, self.W_inverse(f)), on_every_row(-positions(z) * np.diag(A).sum(), z)
-
-    def W_inverse(self, f: Factors) -> Array:
-        """U^-1 (L + 1)^-1 P' by products alone, which a captured step can hold, where a solver of the library would wait.
-
-        W was rounded after its factors, and it is W that went forward: a step of Newton's method, X + X (1 - W X), makes of the
-        factors' inverse that of W.
-        """
-        one = np.diag(np.ones_like(np.diag(f.L)))
-        below, above = inverse_of_lower(f.L + one), inverse_of_lower(f.U.T)
-        X = matmul(matmul(above, below, transpose_a=True), self.state["P"], transpose_b=True)
-        return X + matmul(X, one - matmul(f.W, X))
+        W, logdet = plu.forward(A, *self.fixed, -positions(z), len(z))
+        return _product(z, plu.inverse(W, A, *self.fixed)), logdet
 
     def backward(self, dy: Any, cache: InvertibleConvCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
-        w, x, f = self.weights(cache), cache.x, cache.f
-        assert f is not None
-        dz, dlogdet = zeros_for_none(dy, x)
+        w, x, W = self.weights(cache), cache.x, cache.W
+        assert W is not None
+        dz, dlogdet = with_zeros(dy, x)
         if param_grads and self.learns:
             dW = matmul(rows(x), rows(dz), transpose_a=True)
-            self.learn(w, A=self.dA(dW, positions(x) * np.sum(dlogdet), f))
-        return _product(dz, f.W, transpose=True) if need_dx else None
+            self.learn(w, A=plu.gradient(dW, dlogdet, w.A, *self.fixed, positions(x)))
+        return _product(dz, W, transpose=True) if need_dx else None
 
     def jvp(
         self, x_dot: Array, cache: InvertibleConvCache, *, move_params: bool = False
     ) -> tuple[tuple[Array, Array], InvertibleConvCache]:
-        w, x, f = self.weights(cache), cache.x, cache.f
-        assert f is not None
-        w_dot, f_dot = self.weights_dot(w, move_params), None
-        z_dot = _product(x_dot, f.W)
+        w, x, W = self.weights(cache), cache.x, cache.W
+        assert W is not None
+        w_dot, W_dot = self.weights_dot(w, move_params), None
+        z_dot = _product(x_dot, W)
         logdet_dot = zeros(len(x), x.dtype, like=x)
         if w_dot:
-            f_dot = self.factors_dot(w_dot.A, f)
-            z_dot += _product(x, f_dot.W)
+            W_dot = self.W_dot(w.A, w_dot.A)
+            z_dot += _product(x, W_dot)
             logdet_dot += positions(x) * np.diag(w_dot.A).sum()
-        return (z_dot, logdet_dot), InvertibleConvCache(x_dot, f_dot, w_dot)
+        return (z_dot, logdet_dot), InvertibleConvCache(x_dot, W_dot, w_dot)
 
     def backward_jvp(
         self,
@@ -163,30 +146,25 @@ class InvertibleConv(Bijection):
         need_dx: bool = True,
         param_grads: bool = True,
     ) -> tuple[Array | None, Array | None]:
-        w, x, f, x_dot, f_dot = self.weights(cache), cache.x, cache.f, tangents.x, tangents.f
-        assert f is not None
-        (dz, dlogdet), (dz_dot, dlogdet_dot) = zeros_for_none(dy, x), zeros_for_none(dy_dot, x)
+        (x, W, _), (x_dot, W_dot, w_dot), w = cache, tangents, self.weights(cache)
+        assert W is not None
+        (dz, dlogdet), (dz_dot, dlogdet_dot) = with_zeros(dy, x), with_zeros(dy_dot, x)
         if param_grads and self.learns:
             dW = matmul(rows(x), rows(dz), transpose_a=True)
             dW_dot = matmul(rows(x_dot), rows(dz), transpose_a=True) + matmul(rows(x), rows(dz_dot), transpose_a=True)
-            dA_dot = self.dA_dot(dW, dW_dot, positions(x) * np.sum(dlogdet_dot), f, f_dot)
-            self.learn_dot(w, tangents.w, A=(lambda: self.dA(dW, positions(x) * np.sum(dlogdet), f), dA_dot))
+            dA_dot = self.dA_dot(dW, dW_dot, dlogdet_dot, x, w.A, w_dot.A if w_dot else None)
+            self.learn_dot(w, w_dot, A=(lambda: plu.gradient(dW, dlogdet, w.A, *self.fixed, positions(x)), dA_dot))
         if not need_dx:
             return None, None
-        dx_dot = _product(dz_dot, f.W, transpose=True)
-        if f_dot:
-            dx_dot += _product(dz, f_dot.W, transpose=True)
-        return _product(dz, f.W, transpose=True), dx_dot
+        dx_dot = _product(dz_dot, W, transpose=True)
+        if W_dot is not None:
+            dx_dot += _product(dz, W_dot, transpose=True)
+        return _product(dz, W, transpose=True), dx_dot
 
 
-def inverse_of_lower(T: Array) -> Array:
-    """T^-1 of a lower triangular T (C, C), by halves, [a 0; b c]^-1 = [a^-1 0; -c^-1 b a^-1 c^-1]: nothing but products."""
-    if len(T) == 1:
-        return 1 / T
-    h = len(T) // 2
-    a, c, whole = inverse_of_lower(T[:h, :h]), inverse_of_lower(T[h:, h:]), np.zeros_like(T)
-    whole[:h, :h], whole[h:, :h], whole[h:, h:] = a, -matmul(c, matmul(T[h:, :h], a)), c
-    return whole
+def triangles_dot(A_dot: Array, U: Array) -> tuple[Array, Array]:
+    """L_dot and U_dot."""
+    return np.tril(A_dot, -1), np.triu(A_dot, 1) + np.diag(np.diag(U) * np.diag(A_dot))
 
 
 def _product(x: Array, W: Array, transpose: bool = False) -> Array:

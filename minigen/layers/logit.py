@@ -12,28 +12,25 @@ Backward, with v = k / (p q), the slope, and d(-log p - log q)/dx = k (1/q - 1/p
 
 Tangents: p_dot = k x_dot = -q_dot, so v_dot = -k (p q)_dot / (p q)^2 = v^2 (p - q) x_dot and (p - q)_dot = 2 k x_dot.
 
+The passes over memory are kernels/logit, which make v and p - q again from x: to read them would take as long.
+
 N batch; every number of a row by itself.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ..backend import Array
+from ..kernels import logit
+from ..kernels.logit.definition import slope
 from ..random import Key
 from .bijection import Bijection
-from .coupling import sum_rows, zeros_for_none
-from .elementwise import sigmoid, softplus
+from .coupling import sum_rows, with_zeros, zeros_for_none
 
 
 class LogitCache(NamedTuple):
-    """Like x; of tangents, v_dot and gap_dot."""
-
-    v: Array  # the slope dz/dx
-    gap: Array  # p - q
+    x: Array  # (N, ...)
 
 
 class Logit(Bijection):
@@ -46,28 +43,25 @@ class Logit(Bijection):
         super().__init__()
         if not 0 <= alpha < 0.5:
             raise ValueError(f"Logit: alpha is {alpha}, and must lie in [0, 0.5)")
-        self.alpha, self.k = alpha, 1 - 2 * alpha
+        self.alpha = alpha
 
     def forward(self, x: Array, *, train: bool = False, key: Key | None = None) -> tuple[tuple[Array, Array], LogitCache]:
-        p, q = self.alpha + self.k * x, self.alpha + self.k * (1 - x)
-        log_p, log_q = np.log(p), np.log(q)
-        return (log_p - log_q, sum_rows(math.log(self.k) - log_p - log_q)), LogitCache(self.k / (p * q), p - q)
+        return logit.forward(x, self.alpha), LogitCache(x)
+
+    def of_pixels(self, x: Array, u: Array) -> tuple[Array, Array]:
+        """z and logdet of (pixel + u) / 256, in one pass: x = pixel / 255 and u on [0, 1), of one shape."""
+        return logit.of_pixels(x, u, self.alpha)
 
     def inverse(self, z: Array) -> tuple[Array, Array]:
-        log_pq = -softplus(-z) - softplus(z)
-        return (sigmoid(z) - self.alpha) / self.k, sum_rows(log_pq - math.log(self.k))
+        return logit.inverse(z, self.alpha)
 
     def backward(self, dy: Any, cache: LogitCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
-        if not need_dx:
-            return None
-        (dz, dlogdet), (v, gap) = zeros_for_none(dy, cache.v), cache
-        dx: Array = v * (dz + dlogdet * gap)
-        return dx
+        return logit.gradient(*with_zeros(dy, cache.x), cache.x, self.alpha) if need_dx else None
 
     def jvp(self, x_dot: Array, cache: LogitCache, *, move_params: bool = False) -> tuple[tuple[Array, Array], LogitCache]:
-        v, gap = cache
+        v, gap = slope(cache.x, self.alpha)
         z_dot = v * x_dot
-        return (z_dot, sum_rows(gap * z_dot)), LogitCache(v * gap * z_dot, 2 * self.k * x_dot)
+        return (z_dot, sum_rows(gap * z_dot)), LogitCache(x_dot)
 
     def backward_jvp(
         self,
@@ -81,7 +75,8 @@ class Logit(Bijection):
     ) -> tuple[Array | None, Array | None]:
         if not need_dx:
             return None, None
-        (dz, dlogdet), (dz_dot, dlogdet_dot) = (zeros_for_none(d, cache.v) for d in (dy, dy_dot))
-        (v, gap), (v_dot, gap_dot) = cache, tangents
+        (dz, dlogdet), (dz_dot, dlogdet_dot) = (zeros_for_none(d, cache.x) for d in (dy, dy_dot))
+        v, gap = slope(cache.x, self.alpha)
+        z_dot, k = v * tangents.x, 1 - 2 * self.alpha
         inner = dz + dlogdet * gap
-        return v * inner, v_dot * inner + v * (dz_dot + dlogdet_dot * gap + dlogdet * gap_dot)
+        return v * inner, v * gap * z_dot * inner + v * (dz_dot + dlogdet_dot * gap + dlogdet * (2 * k * tangents.x))

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..backend import Array
-from .bijection import Bijection
+from .bijection import Bijection, total
 from .composite import Composite
 from .masks import Halves
 from .tree import Tree
@@ -32,14 +32,14 @@ class MultiScale(Composite, Bijection):
 
     def wire(self, f: Any, x: Array) -> tuple[Tree, Any]:
         z: tuple[Array, ...] = ()
-        logdet: Any = 0
+        logdets = []
         for i in range(len(self.levels)):
             if i:
                 out, x = f.halves(x)
                 z = (*z, out)
-            x, one = f.levels[i](x)
-            logdet = logdet + one
-        return (*z, x), logdet
+            x, logdet = f.levels[i](x)
+            logdets.append(logdet)
+        return (*z, x), total(logdets)
 
     def unwire(self, b: Any, dy: tuple[Tree, Any]) -> Tree:
         (*dz, dx), dlogdet = dy
@@ -51,10 +51,10 @@ class MultiScale(Composite, Bijection):
 
     def inverse(self, z: Tree) -> tuple[Array, Any]:
         *outs, x = z
-        logdet: Any = 0
+        logdets = []
         for i in reversed(range(len(self.levels))):
-            x, one = self.levels[i].inverse(x)
-            logdet = logdet + one
+            x, logdet = self.levels[i].inverse(x)
+            logdets.append(logdet)
             if i:
                 x = self.halves.join((outs[i - 1], x))
-        return x, logdet
+        return x, total(logdets)

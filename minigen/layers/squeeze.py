@@ -10,6 +10,7 @@ N batch, H, W size, C channels, f factor.
 from __future__ import annotations
 
 from ..backend import Array
+from ..kernels.combine import contiguous
 from .linear_map import LinearMap, LinearMapCache, check_images
 from .rearrange import Rearrangement
 
@@ -18,14 +19,14 @@ def space_to_depth(x: Array, f: int) -> Array:
     """x (N, fH, fW, C) -> (N, H, W, f f C)."""
     N, H, W, C = x.shape
     blocks = x.reshape(N, H // f, f, W // f, f, C)  # n, i, a, j, b, c
-    return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(N, H // f, W // f, f * f * C)
+    return contiguous(blocks.transpose(0, 1, 3, 2, 4, 5)).reshape(N, H // f, W // f, f * f * C)
 
 
 def depth_to_space(y: Array, f: int) -> Array:
     """y (N, H, W, f f C) -> (N, fH, fW, C)."""
     N, H, W, C = y.shape
     blocks = y.reshape(N, H, W, f, f, C // (f * f))  # n, i, j, a, b, c
-    return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(N, H * f, W * f, C // (f * f))
+    return contiguous(blocks.transpose(0, 1, 3, 2, 4, 5)).reshape(N, H * f, W * f, C // (f * f))
 
 
 def check_blocks(layer: str, x: Array, f: int) -> None:

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from .. import optim
-from ..backend import Array, Shape, zeros
+from ..backend import Array, Shape
+from ..kernels import flow as flow_kernel
 from ..layers.bijection import Bijection
 from ..layers.tree import Tree, leaves, map_tree
 from ..losses.likelihood import LOG_2PI
@@ -49,13 +50,12 @@ class NegativeLogLikelihood(Objective):
     ) -> tuple[Terms, Forwards]:
         forward = Forwarder(model, forwards, train=train)
         (z, logdet), cache = forward("flow", batch)  # (N, ...), (N,)
-        N = len(batch)
+        prior, volume, dlogdet, *parts = flow_kernel.loss(logdet, *leaves(z), scale=scale)
         if backward:
-            dz = map_tree(lambda part: (scale / N) * part, z)
-            dlogdet = zeros(N, batch.dtype, like=batch) - scale / N
+            of_leaves = iter(parts)
+            dz = map_tree(lambda _: next(of_leaves), z)
             model.flow.backward((dz, dlogdet), cache, need_dx=False)
-        terms = {"prior": -log_normal(z).sum() / N, "volume": -logdet.sum() / N}
-        return terms, forward.made(self.updates)
+        return {"prior": prior, "volume": volume}, forward.made(self.updates)
 
 
 def log_normal(z: Tree) -> Any:

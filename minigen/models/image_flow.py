@@ -35,12 +35,6 @@ WARMUP = 200  # steps in which the learning rate rises: the first gradients are 
 TEMPERATURES = 0.25, 0.5, 0.7, 0.8, 0.9, 1.0  # of the rows of a picture
 
 
-def dequantise(x: Array, u: Array) -> Array:
-    """(pixel + u) / 256, in [0, 1]; x = pixel / 255, u uniform on [0, 1)."""
-    filled: Array = (np.rint(255 * x) + u) / 256
-    return filled
-
-
 class DequantisationNoise(NamedTuple):
     u: Array  # like the batch, uniform on [0, 1)
 
@@ -55,7 +49,7 @@ class ImageLikelihood(NegativeLogLikelihood):
         return DequantisationNoise(u=key.at("u").uniform(batch.shape, like=batch))
 
     def __call__(self, model: Any, batch: Array, noise: DequantisationNoise, **options: Any) -> tuple[Terms, Forwards]:
-        (y, logit_logdet), _ = model.logit.forward(dequantise(batch, noise.u))  # (N, H, W, C), (N,)
+        y, logit_logdet = model.logit.of_pixels(batch, noise.u)  # (N, H, W, C), (N,)
         terms, forwards = super().__call__(model, y, noise, **options)
         return {**terms, "pixels": math.prod(model.shape) * math.log(256) - logit_logdet.mean()}, forwards
 
@@ -77,8 +71,8 @@ class ImageFlow(NormalizingFlow):
         self.optimize(adam=optim.Adam(self, rate=lambda t: rising(t) * falling(t)))
 
     def data_init(self, batch: Array, key: Key) -> None:
-        v = dequantise(batch, key.at("u").uniform(batch.shape, like=batch))
-        self.flow.data_init(self.logit.forward(v)[0][0], key.at("flow"))
+        y, _ = self.logit.of_pixels(batch, key.at("u").uniform(batch.shape, like=batch))
+        self.flow.data_init(y, key.at("flow"))
 
     def evaluate(self, batch: Array, key: Key) -> Terms:
         """The bound in nats per image, and the same number in bits per dimension."""
@@ -97,7 +91,7 @@ class ImageFlow(NormalizingFlow):
 
     def encode(self, x: Array) -> Tree:
         """z of images in [0, 1], their pixels in the middle of their cells."""
-        return super().encode(self.logit.forward(dequantise(x, np.full_like(x, 0.5)))[0][0])
+        return super().encode(self.logit.of_pixels(x, np.full_like(x, 0.5))[0])
 
     def decode(self, z: Tree) -> Array:
         """The images of z, in [0, 1]."""

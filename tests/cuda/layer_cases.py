@@ -12,11 +12,17 @@ from minigen.kernels.attention import cuda as attention
 from minigen.kernels.average import cuda as average
 from minigen.kernels.categorical import cuda as categorical
 from minigen.kernels.categorical import definition as plain_categorical
+from minigen.kernels.flow import cuda as flow
+from minigen.kernels.flow import definition as plain_flow
 from minigen.kernels.gated import cuda as gated
 from minigen.kernels.gated import definition as plain_gated
 from minigen.kernels.gaussian import cuda as gaussian
 from minigen.kernels.layer_norm import cuda as layer_norm
 from minigen.kernels.layer_norm import definition as plain_layer_norm
+from minigen.kernels.logit import cuda as logit
+from minigen.kernels.logit import definition as plain_logit
+from minigen.kernels.plu import cuda as plu
+from minigen.kernels.plu import definition as plain_plu
 from minigen.kernels.reparameterize import cuda as reparameterize
 from minigen.kernels.reparameterize import definition as plain_reparameterize
 from minigen.kernels.resample import cuda as resample
@@ -159,10 +165,52 @@ def coupled(N, P, M, bound):
     found = affine.forward(b, h, bound)
     for got, expected in zip(found, exact, strict=True):
         close(got, expected, 4 * BOUND)
+    for got, expected in zip(affine.inverse(dz, h, bound), plain_affine.inverse(*wide(dz, h), bound), strict=True):
+        close(got, expected, 4 * BOUND)
     s, e = found[2:]
     exact = plain_affine.gradient(*wide(dz, dlogdet, b, s, e), bound)
     for got, expected in zip(affine.gradient(dz, dlogdet, b, s, e, bound), exact, strict=True):
         close(got, expected, 4 * BOUND)
+
+
+def stretched(N, K, L, alpha):
+    """Of pixels and of what lies between them; the inverse is another logit's where there is nothing to stretch."""
+    x, u = Key(K + L).uniform((2, N, K, L))
+    (dz,), (dlogdet,) = drawn((N, K, L), "dz"), drawn((N,), "dlogdet")
+    pixels = np.rint(255 * x) / np.float32(255)
+    v = plain_logit.dequantise(pixels, u)
+    for found, exact in (
+        (logit.forward(x, alpha), plain_logit.forward(*wide(x), alpha)),
+        (logit.of_pixels(pixels, u, alpha), plain_logit.forward(*wide(v), alpha)),
+        (logit.inverse(dz, alpha), plain_logit.inverse(*wide(dz), alpha)),
+    ):
+        for got, expected in zip(found, exact, strict=True):
+            close(got, expected, 2 * BOUND)
+    close(logit.gradient(dz, dlogdet, x, alpha), plain_logit.gradient(*wide(dz, dlogdet, x), alpha), 2 * BOUND)
+
+
+def flowed(N, K, L):
+    """One part, and two of different sizes."""
+    (z,), (logdet,) = drawn((N, K, L), "z"), drawn((N,), "logdet")
+    for parts in ((z,), (z, 2 * z[:, 0])):
+        prior, volume, *gradients = flow.loss(logdet, *parts, scale=0.7)
+        exact_prior, exact_volume, *exact = plain_flow.loss(*wide(logdet, *parts), scale=0.7)
+        assert prior.dtype == volume.dtype == np.float64
+        assert abs(prior - exact_prior) <= 1e-12 * exact_prior
+        assert abs(volume - exact_volume) <= 1e-12 * np.abs(logdet).max()
+        for got, expected in zip(gradients, exact, strict=True):
+            within(got, expected, 3e-7 * np.abs(expected).max())
+
+
+def mixed(channels, rows):
+    A, dW = drawn((channels, channels), "A", "dW")
+    A, dlogdet, order = A / np.float32(2 * channels**0.5), Key(rows).normal(rows), Key(channels).permutation(channels)
+    P, sign = np.eye(channels, dtype=np.float32)[order], np.float32(1) - 2 * (order % 2).astype(np.float32)
+    W, logdet = plu.forward(A, P, sign, 12, rows)
+    for got, expected in zip((W, logdet), plain_plu.forward(*wide(A, P, sign), 12, rows), strict=True):
+        close(got, expected, BOUND)
+    close(plu.inverse(W, A, P, sign), np.linalg.inv(*wide(W)), 2e-7)  # 2 u, and what u of the factors makes of it, squared
+    close(plu.gradient(dW, dlogdet, A, P, sign, 12), plain_plu.gradient(*wide(dW, dlogdet, A, P, sign), 12), BOUND)
 
 
 def gated_by_halves(N, K, L):
@@ -273,6 +321,8 @@ def cases():
             run = lambda n=n, m=momentum: descended(n, m)
             yield Case(f"descent, momentum {momentum}, {title}", run, title == "below a block")
         yield Case(f"gaussian, {title}", lambda n=n: normal(n), title == "below a block")
+    for channels, n in ((1, 1), (2, 300), (7, 5), (33, 64), (48, 3)):
+        yield Case(f"mixture of {channels} channels, {n} rows", lambda c=channels, n=n: mixed(c, n), channels == 7)
     for title, sizes in SAMPLES.items():
         for bound in (1.5, None):
             yield Case(
@@ -282,6 +332,9 @@ def cases():
             yield Case(
                 f"spline of {bins} bins, {title}", lambda s=sizes, k=bins: bent(*s, k), title == "one latent" and bins == 2
             )
+        for alpha in (0.05, 1e-6):
+            yield Case(f"logit from {alpha}, {title}", lambda s=sizes, a=alpha: stretched(*s, a), title == "ragged")
+        yield Case(f"likelihood of a flow, {title}", lambda s=sizes: flowed(*s), title in ("ragged", "one sample"))
         yield Case(f"gated unit, {title}", lambda s=sizes: gated_by_halves(*s), title == "ragged")
         yield Case(f"units, {title}", lambda s=sizes: switched(*s), title == "ragged")
         yield Case(f"samples of a Gaussian, {title}", lambda s=sizes: sampled(*s), title == "ragged")

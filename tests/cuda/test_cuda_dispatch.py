@@ -26,14 +26,17 @@ from minigen.kernels import (
     combine,
     conv2d,
     epilogue,
+    flow,
     games,
     gated,
     gaussian,
     layer_norm,
+    logit,
     masked_conv2d,
     matmul,
     normalise,
     philox,
+    plu,
     reparameterize,
     resample,
     rungs,
@@ -57,13 +60,14 @@ LADDERS = {
     "adam": ("step",),
     "attention": ("forward", "gradient"),
     "average": ("step",),
-    "affine": ("forward", "gradient"),
+    "affine": ("forward", "inverse", "gradient"),
     "bernoulli": ("loss", "rows", "rows_gradient"),
     "categorical": ("loss",),
     "clip": ("to_norm", "to_range"),
     "combine": ("add", "concatenate", "split"),
     "conv2d": ("forward", "input_gradient", "weight_gradient"),
     "epilogue": ("finish", "back"),
+    "flow": ("loss",),
     "games": ("loss",),
     "gated": ("forward", "gradient"),
     "gaussian": ("loss", "divergence"),
@@ -72,6 +76,8 @@ LADDERS = {
     "matmul": ("matmul",),
     "normalise": ("statistics", "scale", "sums", "gradient", "forward", "backward"),
     "philox": ("words", "uniform", "normal", "bernoulli", "integers", "order"),
+    "logit": ("forward", "of_pixels", "inverse", "gradient"),
+    "plu": ("forward", "inverse", "gradient"),
     "reparameterize": ("sample", "gradient", "log_ratio"),
     "resample": (
         *("upsample", "upsample_transposed", "average", "average_transposed"),
@@ -231,7 +237,23 @@ def operations():
     moved, h, dlogdet = normal("moved", 3, 2, 5), normal("h", 3, 2, 10), normal("dlogdet", 3)
     back = moved + 1, dlogdet, moved, moved / 3, moved**2
     yield "affine coupling", lambda b, h: affine.forward(b, h, 1.5), (moved, h)
+    yield "affine coupling, inverse", lambda z, h: affine.inverse(z, h, 1.5), (moved, h)
     yield "affine coupling back", lambda *given: affine.gradient(*given, None), back
+    chances = Key(1).at("chances").uniform((3, 2, 5))
+    yield "logit", lambda x: logit.forward(x, 0.05), (chances,)
+    yield "logit of pixels", lambda x, u: logit.of_pixels(x, u, 0.05), (np.rint(255 * chances) / np.float32(255), chances[::-1])
+    yield "logit, inverse", lambda z: logit.inverse(z, 0.05), (moved,)
+    yield "logit back", lambda *given: logit.gradient(*given, 0.05), (moved, dlogdet, chances)
+    packed, order, sign = (
+        normal("packed", 5, 5) / 2,
+        np.eye(5, dtype=np.float32)[[3, 0, 4, 1, 2]],
+        np.float32([1, -1, 1, 1, -1]),
+    )
+    mixed = plu.forward(packed, order, sign, 1, 1)[0]
+    yield "mixture", lambda *given: plu.forward(*given, 6, 3), (packed, order, sign)
+    yield "mixture, inverse", plu.inverse, (mixed, packed, order, sign)
+    yield "mixture back", lambda *given: plu.gradient(*given, 6), (mixed + 1, dlogdet, packed, order, sign)
+    yield "likelihood of a flow", lambda *given: flow.loss(*given, scale=0.7), (dlogdet, moved, moved[..., :2])
     yield "act norm", act_norm.forward, (rows, gain, gain + 1)
     yield "act norm, inverse", act_norm.inverse, (rows, gain, gain + 1)
     yield "act norm back", act_norm.gradient, (rows + 1, small[0][:, 0], rows, gain)
@@ -398,7 +420,7 @@ def models():
     )
     yield "gated_pixelcnn", GatedPixelCNN((6, 5, 1), Key(0), width=8, layers=2), pixels, {"gated", "masked_conv2d", "bernoulli"}
     glow = Glow((4, 4, 1), Key(0), levels=1, steps=2, width=8)
-    yield "glow", glow, Key(5).uniform((3, 4, 4, 1)), {"act_norm", "affine", "conv2d"}
+    yield "glow", glow, Key(5).uniform((3, 4, 4, 1)), {"act_norm", "affine", "conv2d", "flow", "logit", "plu"}
     points = Key(4).normal((9, 2))
     for store in (True, False):
         flow = NeuralSplineFlow((2,), Key(0), hidden=8, bins=5, store=store)
@@ -407,7 +429,7 @@ def models():
     yield "pixelcnn, 4 levels", PixelCNN((6, 5, 1), Key(0), width=8, layers=2, levels=4), pixels, {"categorical"}
     yield "autoencoder", Autoencoder((6, 5, 1), Key(0)), pixels, {"squares"}
     yield "gan", GAN((2,), Key(0), hidden=9, latents=3), normal("points", 7, 2), {"games", "epilogue"}
-    yield "realnvp", RealNVP((2,), Key(0), hidden=9, depth=2, clip=0.5), normal("points", 7, 2), {"affine", "clip"}
+    yield "realnvp", RealNVP((2,), Key(0), hidden=9, depth=2, clip=0.5), normal("points", 7, 2), {"affine", "clip", "flow"}
     yield (
         "vae",
         VAE((6, 5, 1), Key(0), hidden=9, latents=3),

@@ -234,6 +234,11 @@ def test_affine_coupling(n, p, m, bound, dtype, seed):
     for got, true, limit, scale in zip(found, exact, limits, terms, strict=True):
         assert got.dtype == dtype
         assert (np.abs(got - true) <= limit * u * scale).all()
+    again, exact = both(lambda z, h: affine.inverse(z, h, bound), dz, h)  # of any z
+    shrunk = (np.abs(dz) + np.abs(h[..., m:])) / terms[3]
+    for got, true, limit, scale in zip(again, exact, (10 * c + 6, 11 if bound else 1), (shrunk, terms[1]), strict=True):
+        assert got.dtype == dtype
+        assert (np.abs(got - true) <= limit * u * scale).all()
     s, e = found[2:]
     found, exact = both(lambda *given: affine.gradient(*given, bound), dz, dlogdet, b, s, e)
     terms = np.abs(dz * b * e).astype(float) + np.abs(dlogdet)[:, None, None]
@@ -305,15 +310,28 @@ def test_affine_coupling_by_the_complex_step(bound):
 
 @RUNGS
 @pytest.mark.parametrize("bound", [None, 1.5])
+def test_a_coupling_goes_back(mode, bound):
+    b, h = drawn(Key(1), (3, 40), np.float32), drawn(Key(2), (3, 80), np.float32)
+    with rungs(mode):
+        z, logdet, *_ = affine.forward(b, h, bound)
+        again, other = affine.inverse(z, h, bound)
+    np.testing.assert_allclose(again, b, atol=3e-6 * np.exp(np.abs(h).max()))
+    np.testing.assert_allclose(other, -logdet, rtol=1e-6)
+
+
+@RUNGS
+@pytest.mark.parametrize("bound", [None, 1.5])
 def test_a_nan_of_a_coupling_stays_in_its_row(mode, bound):
     b, h = np.ones((3, 40), np.float32), np.ones((3, 80), np.float32)
     h[1, 7] = np.nan  # of r
     with rungs(mode):
         z, logdet, s, e = affine.forward(b, h, bound)
         db, dh = affine.gradient(np.ones_like(b), np.ones(3, np.float32), b, s, e, bound)
-    for array in (z, s, e, db):
+        back, other = affine.inverse(b, h, bound)
+    for array in (z, s, e, db, back):
         assert np.argwhere(np.isnan(array)).tolist() == [[1, 7]]
-    assert np.isnan(logdet).tolist() == [False, True, False]
+    for volume in (logdet, other):
+        assert np.isnan(volume).tolist() == [False, True, False]
     assert np.argwhere(np.isnan(dh)).tolist() == [[1, 7]]
 
 
@@ -376,6 +394,8 @@ def test_what_does_not_fit_is_refused():
             units.free_energy(v, b, x, x[0])
     with pytest.raises(TypeError, match=r"units\.free_energy: mixed precisions"):
         units.free_energy(x.astype(np.float64), x[0], x, x[0])
+    with pytest.raises(ValueError, match=r"affine.inverse: h \(4, 3\) must have two numbers for each of z \(4, 3\)"):
+        affine.inverse(x, x, None)
     for bound in (0.0, -1.0):
         with pytest.raises(ValueError, match=r"affine.forward: bound=.* must be positive"):
             affine.forward(x, np.zeros((4, 6), np.float32), bound)

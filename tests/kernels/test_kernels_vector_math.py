@@ -1,4 +1,4 @@
-"""exp, tanh, sigmoid, log1p, softplus in kernels: of all float32, in units in the last place (ulp), and what is not finite."""
+"""exp, tanh, sigmoid, log, log1p, softplus in kernels: of all float32, within units in the last place (ulp); NaN, infinity."""
 
 from __future__ import annotations
 
@@ -64,6 +64,23 @@ def test_limits_and_nan(name):
 def test_double_precision_is_the_librarys(name):
     x = np.linspace(-30, 30, 2001)
     np.testing.assert_allclose(made(getattr(vector_math, name), x), EXACT[name](x), rtol=1e-15)
+
+
+def test_log_of_what_is_positive():
+    """Every size, what is below the normal numbers too, and closely around 1, where the logarithm is small."""
+    x = np.abs(everywhere())
+    smallest = np.arange(1, 999) * np.spacing(np.float32(0))
+    x = np.concatenate((x[x > 0], np.linspace(0.5, 2, 400_001), smallest)).astype(np.float32)
+    exact = np.log(x.astype(np.float64))
+    y = made(vector_math.log, x)
+    off = np.abs(y - exact) / np.spacing(np.maximum(np.abs(exact), 1e-30).astype(np.float32))
+    assert off.max() <= 3, f"{off.max():.2f} ulp at x = {x[off.argmax()]:.8g}"
+    assert y[x == 1].tolist() == [0] * (x == 1).sum()
+    for dtype in (np.float32, np.float64):
+        y = made(vector_math.log, np.array([0, np.inf, -1, -np.inf, np.nan], dtype))
+        assert y[:2].tolist() == [-np.inf, np.inf]
+        assert np.isnan(y[2:]).all()
+    np.testing.assert_allclose(made(vector_math.log, x.astype(np.float64)), exact, rtol=1e-15)
 
 
 def test_log1p_between_zero_and_one():

@@ -73,11 +73,11 @@ CASES = {  # all of `models.names()`; what follows a comma tells cases of one mo
     "ddpm, the bound": points(0.33, width=8, objective="bound"),  # steps by their chance
     "ddpm, a U-Net": images(0.2, width=16, taken=LONG),
     "flow_matching": points(0.12, width=8, depth=2),
-    "realnvp": points(0.15, hidden=8, depth=2, clip=0.5),  # the norm of a gradient decides on the device
-    "neural_spline_flow": points(0.12, hidden=8, depth=2, bins=4),
-    "conv_realnvp": images(0.38, levels=2, width=3, taken=LONG),
-    "glow": images(0.54, levels=2, steps=1, width=4),
-    "glow, recomputed": images(0.52, levels=2, steps=1, width=4, store=False),  # inverses
+    "realnvp": points(0.11, hidden=8, depth=2, clip=0.5),  # the norm of a gradient decides on the device
+    "neural_spline_flow": points(0.09, hidden=8, depth=2, bins=4),
+    "conv_realnvp": images(0.33, levels=2, width=3, taken=LONG),
+    "glow": images(0.27, levels=2, steps=1, width=4),
+    "glow, recomputed": images(0.28, levels=2, steps=1, width=4, store=False),  # inverses
     "rbm": images(0.01, hidden=4, chains=8),  # chains that go on
     "ebm": images(0.57, width=2, langevin_steps=2, replay=12, spectral=True, taken=5),  # a buffer, and places in it
     "ebm, points": points(0.22, width=8, langevin_steps=3, replay=300),

@@ -8,6 +8,7 @@ import pytest
 
 from minigen.check import prove
 from minigen.data import load
+from minigen.kernels.logit.definition import dequantise
 from minigen.layers import ActNorm, Chain
 from minigen.layers.bijection import ReversedCache
 from minigen.layers.tree import leaves
@@ -15,7 +16,7 @@ from minigen.models import total
 from minigen.models.conv_realnvp import ConvRealNVP
 from minigen.models.flow import log_normal
 from minigen.models.glow import Glow
-from minigen.models.image_flow import DequantisationNoise, ImageFlow, dequantise
+from minigen.models.image_flow import DequantisationNoise, ImageFlow
 from minigen.random import Key
 from minigen.training import Run, load_model
 
