@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels import bernoulli, reparameterize
+from ..kernels import bernoulli, reparameterize, slopes
 from ..kernels.arguments import check_equal_shapes
 from ..losses import adversarial, likelihood
 from ..random import Key
@@ -62,6 +62,20 @@ def _sampled(mu: Any, logvar: Any, eps: Any, c: Any, r: Any) -> tuple[Any, Any, 
     return ((c * z).sum() + (r * ratio).sum()) / N, dmu, dlogvar + r.sum(1, keepdims=True) / (2 * N)
 
 
+def _paid(rule: str, pays: Callable[[Any], Any]) -> LossCase:
+    """A rule on the norms of rows, times 3."""
+
+    def made() -> tuple[Callable[..., Any], None]:
+        def loss(g: Any) -> tuple[Any, Any]:
+            likelihood._rows(rule, g)
+            value, half = slopes.paid(rule, g, weight=3.0, scale=0.5)
+            return value, 2 * half
+
+        return loss, None
+
+    return LossCase(rule, made, lambda s: ((s.N, s.a, s.b),), lambda g: _mean(3 * pays((g**2).sum((1, 2))), g))
+
+
 LOSSES: tuple[LossCase, ...] = (
     _likelihood(
         "bernoulli",
@@ -109,6 +123,8 @@ LOSSES: tuple[LossCase, ...] = (
             m,
         ),
     ),
+    _paid("half_square", lambda squares: squares / 2),
+    _paid("squared_excess", lambda squares: (squares**0.5 - 1) ** 2),
     _side("cross_entropy", lambda: adversarial.cross_entropy(0.9), lambda l: _softplus(l) - 0.9 * l),
     _side("least squares", lambda: adversarial._squares(1.0), lambda l: (l - 1) ** 2 / 2),
     _side("linear", lambda: adversarial._linear(-1.0), lambda l: -l),

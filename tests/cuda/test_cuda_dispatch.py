@@ -36,6 +36,7 @@ from minigen.kernels import (
     resample,
     rungs,
     sgd,
+    slopes,
     softmax,
     spline,
     squares,
@@ -51,7 +52,7 @@ from minigen.random import Key
 LADDERS = {
     "act_norm": ("forward", "inverse", "gradient"),
     "activation": ("forward", "gradient"),
-    "adam": ("step",),
+    "adam": ("step", "imagined", "imagined_back"),
     "attention": ("forward", "gradient"),
     "average": ("step",),
     "affine": ("forward", "gradient"),
@@ -73,6 +74,7 @@ LADDERS = {
         *("largest", "picked", "largest_transposed"),
     ),
     "sgd": ("step",),
+    "slopes": ("paid",),
     "softmax": ("forward", "gradient"),
     "spline": ("forward", "inverse", "gradient"),
     "squares": ("loss",),
@@ -182,6 +184,8 @@ def operations():
     yield "softmax of a view", softmax.forward, (rows.swapaxes(0, 2),)
     yield "softmax back", softmax.gradient, (rows, rows**2)
     yield "squares", lambda *given: squares.loss(*given, scale=0.7), (rows, rows.swapaxes(0, 2).copy().swapaxes(0, 2) / 3)
+    for rule in slopes.RULES:
+        yield f"slopes, {rule}", lambda g, r=rule: slopes.paid(r, g, weight=3.0, scale=0.7), (rows.swapaxes(0, 1),)
     labels = Key(1).at("labels").integers(6, 80).reshape(2, 40)
 
     def told_apart(logits):
@@ -271,6 +275,13 @@ def operations():
     yield "average", averaged, (normal("held", 300), normal("theta", 300))
     yield "epilogue", finished, (normal("y", 9, 7), bias)
     yield "adam", stepped, (normal("theta", 300), normal("grad", 300))
+    vectors, ahead = [normal(name, 300) for name in "abcgm"], {"rate": 0.1, "beta1": 0.5, "beta2": 0.99, "eps": 1e-8, "k": 2}
+    kept = np.array([0.25], np.float32), np.array([0.98], np.float32)
+    grown = vectors[0] ** 2 + np.float32(0.1)
+    yield "an imagined step", lambda *given: adam.imagined(*given, **ahead), (*vectors[2:], grown, *kept)
+    yield "an imagined step back", lambda *given: adam.imagined_back(*given, **ahead), (*vectors, grown, *kept)
+    after_it = lambda a, *given: adam.imagined_back(a, None, None, *given, **ahead)
+    yield "the last imagined step back", after_it, (*vectors[2:], grown, *kept)
 
 
 OPERATIONS = {name: (function, arrays) for name, function, arrays in operations()}
