@@ -21,6 +21,7 @@ from ..layers.gated import GatedUnit
 from ..layers.group_norm import GroupNorm
 from ..layers.layer import Layer
 from ..layers.masked_conv2d import MaskedConv2d
+from ..layers.minibatch import MinibatchDiscrimination
 from ..layers.pooling import AveragePool2d, MaxPool2d
 from ..layers.softmax import Softmax
 from ..layers.spline import Spline
@@ -52,6 +53,7 @@ KERNELS = {  # whose definitions are broken, and the cases that use them
     "spline": tuple(case.name for case in CASES if case.cls is Spline),
     "attention": tuple(case.name for case in CASES if case.cls is ScaledDotProduct),
     "resample": tuple(case.name for case in CASES if issubclass(case.cls, RESAMPLE)),
+    "pairs": tuple(case.name for case in CASES if case.cls is MinibatchDiscrimination),
     "units": tuple(case.name for case in CASES if case.cls is FreeEnergy),
     "softmax": tuple(case.name for case in CASES if case.cls is Softmax),
     "normalise": tuple(case.name for case in CASES if issubclass(case.cls, BatchNorm | GroupNorm)),

@@ -31,6 +31,7 @@ from minigen.kernels import (
     masked_conv2d,
     matmul,
     normalise,
+    pairs,
     philox,
     reparameterize,
     resample,
@@ -67,6 +68,7 @@ LADDERS = {
     "masked_conv2d": ("forward", "input_gradient", "weight_gradient"),
     "matmul": ("matmul",),
     "normalise": ("statistics", "scale", "sums", "gradient"),
+    "pairs": ("forward", "gradient", "tangent", "gradient_dot"),
     "philox": ("words", "uniform", "normal", "order"),
     "reparameterize": ("sample", "gradient", "log_ratio"),
     "resample": (
@@ -214,6 +216,11 @@ def operations():
     yield "clipped to a range", bounded, (normal("one", 300),)
     yield "gaussian", lambda *given: gaussian.loss(*given, scale=0.7), (rows, rows + 1, rows - 1)
     yield "divergence", gaussian.divergence, (rows, rows / 3)
+    points, moves, of_each, pulls = normal("m", 9, 2, 5) / 3, normal("t", 9, 2, 5), normal("do", 9, 2), normal("u", 9, 2)
+    yield "pairs", pairs.forward, (points,)
+    yield "pairs back", pairs.gradient, (of_each, points)
+    yield "pairs, moved", pairs.tangent, (moves, points)
+    yield "pairs back, moved", pairs.gradient_dot, (of_each, pulls, moves, points)
     mu, logvar, eps, dz = normal("mu", 3, 5), normal("logvar", 3, 5), normal("eps", 3, 4, 5), normal("dz", 3, 4, 5)
     moved, h, dlogdet = normal("moved", 3, 2, 5), normal("h", 3, 2, 10), normal("dlogdet", 3)
     back = moved + 1, dlogdet, moved, moved / 3, moved**2

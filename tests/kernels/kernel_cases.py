@@ -10,7 +10,7 @@ from minigen.kernels.dispatch import Ladder, rungs
 
 OPERATIONS = (
     *("act_norm", "activation", "adam", "affine", "attention", "average", "bernoulli", "categorical", "clip", "conv2d"),
-    *("epilogue", "games", "gated", "gaussian", "masked_conv2d", "matmul", "normalise", "philox", "reparameterize"),
+    *("epilogue", "games", "gated", "gaussian", "masked_conv2d", "matmul", "normalise", "pairs", "philox", "reparameterize"),
     *("resample", "sgd", "slopes", "softmax", "spline", "squares", "sums", "units"),
 )
 TOLERANCE = {np.dtype(np.float32): 2e-6, np.dtype(np.float64): 1e-14}

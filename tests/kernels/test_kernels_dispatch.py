@@ -19,6 +19,7 @@ FUNCTIONS = {
     "activation": ("forward", "gradient"),
     "epilogue": ("finish", "back"),
     "normalise": ("statistics", "scale", "sums", "gradient"),
+    "pairs": ("forward", "gradient", "tangent", "gradient_dot"),
     "adam": ("step", "imagined", "imagined_back"),
     "affine": ("forward", "gradient"),
     "attention": ("forward", "gradient"),
