@@ -278,7 +278,7 @@ def epilogues() -> Iterator[Case]:
 
 
 def sums() -> Iterator[Case]:
-    """The gradients of a dense layer's bias, of a convolution's, and of a shift of every image's channels."""
+    """The gradients of a dense layer's bias, a convolution's, a shift of every image's channels; inner products of rows."""
     for kind, *shape in (
         ("reference", 1, 128, 784),
         ("reference", 1, 12544, 64),
@@ -296,6 +296,18 @@ def sums() -> Iterator[Case]:
             return {"sum": Peer(lambda: x.sum(1), lambda y: y.numpy())}
 
         yield Case("sums", "over_rows", "x".join(map(str, shape)), kind, make, peers)
+
+    for kind, *shape in (("reference", 64, 6272), ("large", 512, 3072), ("ragged", 127, 131), ("GPU", 1 << 14, 1 << 10)):
+
+        def two(shape: Any = shape) -> Any:
+            return (normal("a", *shape), 1 + normal("b", *shape)), {}
+
+        def peers_products(given: Any) -> dict[str, Peer]:
+            a, b = map(tensor, given)
+            several = {"two calls": lambda: (a * b).sum(1), "vecdot": lambda: torch.linalg.vecdot(a, b)}
+            return {name: Peer(call, lambda y: y.numpy()) for name, call in several.items()}
+
+        yield Case("sums", "products", "x".join(map(str, shape)), kind, two, peers_products)
 
 
 def normalisations() -> Iterator[Case]:

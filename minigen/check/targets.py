@@ -58,7 +58,7 @@ KERNELS = {  # whose definitions are broken, and the cases that use them
     "softmax": tuple(case.name for case in CASES if case.cls is Softmax),
     "normalise": tuple(case.name for case in CASES if issubclass(case.cls, BatchNorm | GroupNorm)),
     "epilogue": ("Linear and ReLU",),
-    "sums": ("Linear", "Linear with computed weights"),
+    "sums": ("Linear", "Linear with computed weights", "InnerProduct"),
 }
 FORWARD = ("forward", "wire", "f", "fix", "weights")  # what derivatives are measured against is not broken
 

@@ -27,6 +27,7 @@ from minigen.kernels.slopes import cuda as slopes
 from minigen.kernels.slopes import definition as plain_slopes
 from minigen.kernels.squares import cuda as squares
 from minigen.kernels.squares import definition as plain_squares
+from minigen.kernels.sums import cuda as row_sums
 from minigen.random import Key, use_of
 
 FLAT = {"one number": 1, "below a block": 37, "exactly a block": 256, "ragged": 1027}
@@ -142,6 +143,16 @@ def summed(shape, accumulate):
         out = Key(1).normal(expected.shape)
         expected = expected + out
     close(sums.sums(x, out=out, accumulate=accumulate), expected, BOUND)
+
+
+def multiplied(R, D, accumulate):
+    a, b = drawn((R, D), "a", "b")
+    out = Key(1).normal(R) if accumulate else None
+    exact, terms = (a.astype(np.float64) * b).sum(1), np.abs(a.astype(np.float64) * b).sum(1)
+    exact, terms = (exact + out, terms + np.abs(out)) if accumulate else (exact, terms)
+    found = row_sums.products(a, b, out=out, accumulate=accumulate)
+    h = sums.Walk(R, D, 1, whole=True).block[1]
+    assert (np.abs(found - exact) <= (-(-D // h) + np.log2(h) + 2) * 2.0**-24 * terms).all()
 
 
 def normalised(shape, kind, leak):
@@ -264,6 +275,10 @@ def cases():
         yield Case(f"squares, {title}", lambda n=n: apart(n), tiny)
         for kind in games.KINDS:
             yield Case(f"game {kind}, {title}", lambda k=kind, n=n: played(k, n), tiny)
+    for shape in ((1, 1), (7, 2), (3, 37), (300, 45), (2, 3001)):
+        for accumulate in (False, True):
+            run = lambda s=shape, a=accumulate: multiplied(*s, a)
+            yield Case(f"inner products{', added to' * accumulate}, {shape}", run, shape == (3, 37))
     for rule in slopes.RULES:
         for shape in ((1, 1), (7, 2), (3, 37), (300, 45), (2, 3001)):
             yield Case(f"slopes {rule}, {shape}", lambda r=rule, s=shape: steep(r, *s), shape == (3, 37))

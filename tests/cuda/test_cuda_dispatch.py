@@ -80,7 +80,7 @@ LADDERS = {
     "softmax": ("forward", "gradient"),
     "spline": ("forward", "inverse", "gradient"),
     "squares": ("loss",),
-    "sums": ("over_rows",),
+    "sums": ("over_rows", "products"),
     "units": ("probabilities", "summed_out"),
 }
 
@@ -155,6 +155,7 @@ def operations():
     yield "sums", lambda *v: normalise.sums(*v, leak=0.0), (rows, rows + 1, gain, gain)
     yield "sums over rows", sums.over_rows, (rows,)
     yield "sums over all rows", sums.over_rows, (a,)
+    yield "inner products", sums.products, (a, a[::-1].copy() + 1)
     yield "gradient", lambda *v: normalise.gradient(*v, groups=2), (rows, rows + 1, gain, gain, *small)
     yield "bernoulli", bernoulli.loss, (a, np.abs(a) / 5)
     yield "bernoulli rows", bernoulli.rows, (rows, normal("t", 2, 6) ** 2 / 9)

@@ -40,7 +40,7 @@ FUNCTIONS = {
     "softmax": ("forward", "gradient"),
     "spline": ("forward", "inverse", "gradient"),
     "squares": ("loss",),
-    "sums": ("over_rows",),
+    "sums": ("over_rows", "products"),
     "units": ("probabilities", "summed_out"),
     "conv2d": ("forward", "input_gradient", "weight_gradient"),
     "masked_conv2d": ("forward", "input_gradient", "weight_gradient"),
