@@ -18,7 +18,7 @@ each of them how close the other rows' points are:
 
     All four passes over the pairs are in kernels/pairs, which makes k anew in each.
 
-N batch, P positions, C channels, M = P C, G groups of g rows; A inputs, B kernels of E dims.
+N batch, P positions, C channels, g rows of a group; A inputs, B kernels of E dims.
 """
 
 from __future__ import annotations
@@ -26,13 +26,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
-
 from ..backend import Array, empty
-from ..kernels import normalise, pairs
-from ..kernels.combine import add, concatenate, contiguous
+from ..kernels import pairs
+from ..kernels.combine import add, concatenate
 from ..kernels.matmul import matmul
-from ..kernels.sums import over_rows
 from ..random import Key
 from .initialisers import fan_in_uniform
 from .layer import Layer, Weights
@@ -40,8 +37,8 @@ from .vector import Initialiser, Spec
 
 
 class MinibatchStdCache(NamedTuple):
-    u: Array  # (G, g, M), centred over the group and divided by s
-    r: Array | None  # (G, M), 1 / s; of tangents nobody asks how it moves
+    u: Array  # (N / g, g, P, C), centred over the group and divided by s
+    s: Array  # (N / g, 1, P, C)
 
 
 class MinibatchStd(Layer):
@@ -57,39 +54,32 @@ class MinibatchStd(Layer):
         self.group, self.eps = group, eps
 
     def grouped(self, x: Array) -> Array:
-        """(N, ..., C) -> (G, g, P, C)."""
+        """(N, ..., C) -> (N / g, g, P, C)."""
         g = min(self.group or len(x), len(x))
         return x.reshape(len(x) // g, g, math.prod(x.shape[1:-1]), x.shape[-1])
-
-    def flat(self, x: Array) -> Array:
-        """(N, ..., C) -> (G, g, M)."""
-        groups = self.grouped(x)
-        return groups.reshape(*groups.shape[:2], math.prod(groups.shape[2:]))
 
     def forward(self, x: Array, *, train: bool = False, key: Key | None = None) -> tuple[Array, MinibatchStdCache]:
         if x.ndim < 2 or not x.size or (self.group and len(x) > self.group and len(x) % self.group):
             raise ValueError(
                 f"MinibatchStd({self.group}) got x of shape {x.shape}: it takes (N, ..., C), N a multiple of the group"
             )
-        rows = self.flat(x)
-        mean, var, r = normalise.statistics(rows, eps=self.eps)  # (G, M) each
-        u = add((r[:, None], add(rows, (-1, mean[:, None]))))
-        return self._widened(x, add((var, r), (self.eps, r))), MinibatchStdCache(u, r)  # s = (var + eps) r
+        c = self.grouped(x)
+        c = c - c.mean(1, keepdims=True)
+        s = ((c * c).mean(1, keepdims=True) + self.eps) ** 0.5
+        return self._widened(x, s), MinibatchStdCache(c / s, s)
 
     def backward(self, dy: Array, cache: MinibatchStdCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
         if not need_dx:
             return None
         dx, df = self._parts(dy)
-        return add(dx, (cache.u.reshape(dx.shape), df)).reshape(*dy.shape[:-1], -1)
+        return dx + (cache.u * df).reshape(dx.shape)
 
     def jvp(self, x_dot: Array, cache: MinibatchStdCache, *, move_params: bool = False) -> tuple[Array, MinibatchStdCache]:
-        (u, r), rows = cache, self.flat(x_dot)
-        assert r is not None
-        share = 1 / rows.shape[1]
-        c_dot = add(rows, (-share, over_rows(rows)[:, None]))
-        s_dot = add((share, over_rows(add((u, c_dot)))))  # (G, M)
-        u_dot = add((r[:, None], add(c_dot, (-1, u, s_dot[:, None]))))
-        return self._widened(x_dot, s_dot), MinibatchStdCache(u_dot, None)
+        u, s = cache
+        c_dot = self.grouped(x_dot)
+        c_dot = c_dot - c_dot.mean(1, keepdims=True)
+        s_dot = (u * c_dot).mean(1, keepdims=True)
+        return self._widened(x_dot, s_dot), MinibatchStdCache((c_dot - u * s_dot) / s, s_dot)
 
     def backward_jvp(
         self,
@@ -104,24 +94,22 @@ class MinibatchStd(Layer):
         if not need_dx:
             return None, None
         (dx, df), (dx_dot, df_dot) = self._parts(dy), self._parts(dy_dot)
-        u, u_dot = (part.reshape(dx.shape) for part in (cache.u, tangents.u))
-        both = add(dx, (u, df)), add(dx_dot, (u, df_dot), (u_dot, df))
-        return both[0].reshape(*dy.shape[:-1], -1), both[1].reshape(*dy.shape[:-1], -1)
+        moved = cache.u * df_dot + tangents.u * df
+        return dx + (cache.u * df).reshape(dx.shape), dx_dot + moved.reshape(dx.shape)
 
     def _widened(self, x: Array, s: Array) -> Array:
-        """x (N, ..., C) and, as one more channel, the mean of s (G, M) over M."""
+        """x (N, ..., C) and, as one more channel, the mean of s (N / g, 1, P, C) over P and C."""
         y = empty((*x.shape[:-1], x.shape[-1] + 1), x.dtype, like=x)
-        add(x, out=y[..., :-1])
-        into, M = self.grouped(y)[..., -1], s.shape[1]  # (G, g, P)
-        add((1 / M, np.broadcast_to(over_rows(s[..., None])[..., None], into.shape)), out=into)
+        y[..., :-1] = x
+        self.grouped(y)[..., -1] = s.mean((2, 3))[..., None]
         return y
 
     def _parts(self, dy: Array) -> tuple[Array, Array]:
-        """What of dy (N, ..., C + 1) belongs to x, (G, g, P, C), and df / (g M) of each group, (G, 1, 1, 1)."""
+        """What of dy (N, ..., C + 1) belongs to x, and df / (g P C) of each group, (N / g, 1, 1, 1)."""
         groups = self.grouped(dy)
-        G, g, P, wide = groups.shape
-        df = over_rows(contiguous(groups[..., -1]).reshape(G, g * P, 1))  # (G, 1)
-        return groups[..., :-1], add((1 / (g * P * (wide - 1)), df.reshape(G, 1, 1, 1)))
+        _, g, P, wide = groups.shape
+        df = groups[..., -1:].sum((1, 2), keepdims=True)
+        return dy[..., :-1], df / (g * P * (wide - 1))
 
 
 class MinibatchDiscriminationCache(NamedTuple):
