@@ -33,7 +33,6 @@ from numpy.typing import DTypeLike
 
 from .. import optim
 from ..backend import Array, Shape
-from ..kernels.combine import add
 from ..layers.composite import Sequential
 from ..layers.elementwise import LeakyReLU
 from ..layers.layer import Layer
@@ -105,9 +104,9 @@ class FactorElbo(Objective):
         total_correlation, dl = MEAN(l, scale=scale * self.gamma)
         if backward:
             dz = model.decoder.backward(dlogits, decoder_cache)
-            dz = add(dz, model.discriminator.backward(dl, judge_cache, param_grads=False))
+            dz = dz + model.discriminator.backward(dl, judge_cache, param_grads=False)
             dmu_z, dlogvar_z = reparameterize_backward(dz, logvar, noise.eps)
-            model.encoder.backward((add(dmu, dmu_z), add(dlogvar, dlogvar_z)), encoder_cache, need_dx=False)
+            model.encoder.backward((dmu + dmu_z, dlogvar + dlogvar_z), encoder_cache, need_dx=False)
 
         terms = {"reconstruction": reconstruction, "kl": kl, "total_correlation": self.gamma * total_correlation}
         return terms, forward.made(self.updates)

@@ -31,7 +31,6 @@ from numpy.typing import DTypeLike
 
 from .. import optim
 from ..backend import Array, Shape
-from ..kernels.combine import add
 from ..layers.composite import Sequential
 from ..losses import gaussian_kl, mse
 from ..losses.adversarial import Game
@@ -90,7 +89,7 @@ class EncoderLoss(Objective):
             drebuilt = model.discriminator.backward((dh, None), seen_cache, param_grads=False)
             dz = model.generator.backward(drebuilt, made_cache, param_grads=False)
             dmu_z, dlogvar_z = reparameterize_backward(dz, logvar, noise.eps)
-            model.encoder.backward((add(dmu, dmu_z), add(dlogvar, dlogvar_z)), encoder_cache, need_dx=False)
+            model.encoder.backward((dmu + dmu_z, dlogvar + dlogvar_z), encoder_cache, need_dx=False)
         return {"kl": kl, "like": like}, forward.made(self.updates)
 
 
