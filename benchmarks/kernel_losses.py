@@ -100,6 +100,26 @@ def reparameterize() -> Iterator[Case]:
         yield Case("reparameterize", "log_ratio", what, kind, log_ratio, peers_ratio)
 
 
+def slopes() -> Iterator[Case]:
+    """The slopes of a critic of images and of points, with what is paid for them; PyTorch's calls by hand."""
+    for kind, *shape in (("reference", 64, 28, 28, 1), ("large", 512, 3072), ("ragged", 127, 131), ("GPU", 1 << 14, 1 << 10)):
+
+        def excess(shape: Any = shape) -> Any:
+            return ("squared_excess", 0.05 * normal("g", *shape)), {"weight": 10.0}
+
+        def peers(given: Any) -> dict[str, Peer]:
+            g = tensor(given[1])
+
+            def several() -> Any:
+                n = torch.linalg.vector_norm(g.flatten(1), dim=1)
+                bend = (20 / len(g)) * (1 - 1 / n)
+                return 10 * (n - 1).square().mean(), g * bend.reshape(-1, *[1] * (g.ndim - 1))
+
+            return {"several calls": Peer(several, lambda made: [made[1].numpy()])}
+
+        yield Case("slopes", "paid", "x".join(map(str, shape)), kind, excess, peers)
+
+
 def affine() -> Iterator[Case]:
     """The affine coupling there and back, and its inverse; PyTorch's calls by hand."""
     for kind, *shape in (("reference", 128, 392), ("large", 512, 3072), ("ragged", 37, 7, 33), ("GPU", 1 << 13, 1 << 11)):

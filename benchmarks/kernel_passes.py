@@ -34,6 +34,47 @@ def adam() -> Iterator[Case]:
         yield Case("adam", "step", f"{n:,} parameters", kind, make, peers, changes=(0, 2, 3))
 
 
+def imagined() -> Iterator[Case]:
+    """Steps of Adam beside the vectors, of unrolled_gan's D and of a dense one; PyTorch's calls by hand."""
+    rates = {"rate": 1e-3, "beta1": 0.5, "beta2": 0.999, "eps": 1e-8, "k": 2}
+    for kind, n in (("reference", 17_152), ("large", 5_196_384), ("ragged", 12_347), ("GPU", 1 << 24)):
+
+        def vectors(*names: str, n: int = n) -> Any:
+            kept = np.array([0.25], np.float32), np.array([0.99], np.float32)
+            return (*(normal(name, n) for name in names), 0.01 + normal("v", n) ** 2, *kept)
+
+        def forward(vectors: Any = vectors) -> Any:
+            return vectors("theta", "grad", "m"), rates
+
+        def back(vectors: Any = vectors) -> Any:
+            return vectors("a", "a_m", "a_v", "grad", "m"), rates
+
+        def peers_forward(given: Any) -> dict[str, Peer]:
+            theta, g, m, v, kept1, kept2 = map(tensor, given)
+
+            def several() -> Any:
+                mean, square = torch.lerp(g, m, 0.5), torch.addcmul(0.999 * v, g, g, value=1e-3)
+                c1, c2 = 1 - 0.5**2 * kept1, 1 - 0.999**2 * kept2
+                return theta - (mean / c1).mul_(1e-3).div_((square / c2).sqrt_().add_(1e-8)), mean, square
+
+            return {"several calls": Peer(several, lambda made: [part.numpy() for part in made])}
+
+        def peers_back(given: Any) -> dict[str, Peer]:
+            a, a_m, a_v, g, m, v, kept1, kept2 = map(tensor, given)
+
+            def several() -> Any:
+                c1, c2 = 1 - 0.5**2 * kept1, 1 - 0.999**2 * kept2
+                root = (v / c2).sqrt_()
+                slope, step = (a / (root + 1e-8)).mul_(1e-3), m / c1 / (root + 1e-8)
+                b_m, b_v = a_m - slope / c1, a_v + slope.mul(step).div_(2 * c2 * root)
+                return torch.addcmul(0.5 * b_m, g, b_v, value=2e-3), 0.5 * b_m, 0.999 * b_v
+
+            return {"several calls": Peer(several, lambda made: [part.numpy() for part in made])}
+
+        yield Case("adam", "imagined", f"{n:,} parameters", kind, forward, peers_forward)
+        yield Case("adam", "imagined_back", f"{n:,} parameters", kind, back, peers_back)
+
+
 def average() -> Iterator[Case]:
     """The running average of all parameters of ddpm and realnvp."""
     for kind, n in (("reference", 652_824), ("reference", 5_196_384), ("ragged", 12_347), ("GPU", 1 << 24)):
@@ -239,7 +280,7 @@ def epilogues() -> Iterator[Case]:
 
 
 def sums() -> Iterator[Case]:
-    """The gradients of a dense layer's bias, of a convolution's, and of a shift of every image's channels."""
+    """The gradients of a dense layer's bias, a convolution's, a shift of every image's channels; inner products of rows."""
     for kind, *shape in (
         ("reference", 1, 128, 784),
         ("reference", 1, 12544, 64),
@@ -257,6 +298,18 @@ def sums() -> Iterator[Case]:
             return {"sum": Peer(lambda: x.sum(1), lambda y: y.numpy())}
 
         yield Case("sums", "over_rows", "x".join(map(str, shape)), kind, make, peers)
+
+    for kind, *shape in (("reference", 64, 6272), ("large", 512, 3072), ("ragged", 127, 131), ("GPU", 1 << 14, 1 << 10)):
+
+        def two(shape: Any = shape) -> Any:
+            return (normal("a", *shape), 1 + normal("b", *shape)), {}
+
+        def peers_products(given: Any) -> dict[str, Peer]:
+            a, b = map(tensor, given)
+            several = {"two calls": lambda: (a * b).sum(1), "vecdot": lambda: torch.linalg.vecdot(a, b)}
+            return {name: Peer(call, lambda y: y.numpy()) for name, call in several.items()}
+
+        yield Case("sums", "products", "x".join(map(str, shape)), kind, two, peers_products)
 
 
 def normalisations() -> Iterator[Case]:

@@ -1,4 +1,7 @@
-"""Sums over rows, in an order that depends on sizes alone: the gradient of what was added to every row, a bias or a shift."""
+"""Sums in an order that depends on sizes alone.
+
+Over rows, which is the gradient of what was added to every row, a bias or a shift; and of the products along two rows.
+"""
 
 from __future__ import annotations
 
@@ -27,3 +30,18 @@ def over_rows(x: Array, *, out: Array | None = None, accumulate: bool = False) -
         return of_each
     of_all: Array = rung.over_rows(x[None], out=None if out is None else out[None], accumulate=accumulate)
     return of_all[0] if out is None else out
+
+
+def products(a: Array, b: Array, *, out: Array | None = None, accumulate: bool = False) -> Array:
+    """a, b (R, D) -> (R,): the inner products of their rows, in `out` if given; with `accumulate`, out += them.
+
+    Raises ValueError on shapes that differ, on an `out` that does not fit, and where `accumulate` has no `out` to add to;
+    TypeError on mixed precisions.
+    """
+    arguments.check_ndim("sums.products", 2, a=a, b=b)
+    arguments.check_equal_shapes("sums.products", a=a, b=b)
+    if accumulate and out is None:
+        raise ValueError("sums.products: accumulate=True adds into out: pass out=")
+    arguments.check_out("sums.products", out, a.shape[:1], arguments.same_kind("sums.products", a=a, b=b))
+    found: Array = LADDER.choose(a.size, a, b).products(a, b, out=out, accumulate=accumulate)
+    return found

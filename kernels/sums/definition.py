@@ -1,8 +1,9 @@
-"""Sums over rows, plainly.
+"""Sums over rows, and of products along them, plainly.
 
-    sum[b, c] = sum over r of x[b, r, c]
+    over_rows    sum[b, c] = sum over r of x[b, r, c]
+    products     sum[r] = sum over d of a[r, d] b[r, d]
 
-Legend: B, R, C sizes. x (B, R, C), the sums (B, C).
+Legend: B, R, C sizes. x (B, R, C), the sums (B, C). Of products R rows of D numbers: a, b (R, D), the sums (R,).
 """
 
 from __future__ import annotations
@@ -12,7 +13,16 @@ from minigen.backend import Array
 
 def over_rows(x: Array, *, out: Array | None = None, accumulate: bool = False) -> Array:
     """The sums over R."""
-    total = x.sum(1)
+    return written(x.sum(1), out, accumulate)
+
+
+def products(a: Array, b: Array, *, out: Array | None = None, accumulate: bool = False) -> Array:
+    """The inner products."""
+    return written((a * b).sum(1), out, accumulate)
+
+
+def written(total: Array, out: Array | None, accumulate: bool) -> Array:
+    """The sums where they belong."""
     if out is None:
         return total
     if accumulate:

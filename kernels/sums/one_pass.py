@@ -3,9 +3,11 @@
 Against the definition: NumPy adds row after row in float32 with one thread. Here the rows are cut into chunks that stay in the
 nearest cache, at most ROWS float32 numbers are added up in each, and the chunks' sums are added in float64: relative error
 ROWS u, u = 2^-24, of the sum of the absolute values at most. The chunks do not depend on the number of threads. Other passes
-over rows that sum what they make cut them in the same way, and `add_up` is theirs too.
+over rows that sum what they make cut them in the same way, and `add_up` is theirs too. Products along a row are added up in
+float64, and none of them is written: relative error 2 u of the sum of the absolute products.
 
-Legend: B, R, C sizes, K chunks of rows. x (B, R, C), parts (B, K, C), the sums (B, C).
+Legend: B, R, C sizes, K chunks of rows. x (B, R, C), parts (B, K, C), the sums (B, C). Of products R rows of D numbers: a, b
+(R, D), the sums (R,).
 """
 
 from __future__ import annotations
@@ -34,6 +36,13 @@ def over_rows(x: Array, *, out: Array | None = None, accumulate: bool = False) -
     return total
 
 
+def products(a: Array, b: Array, *, out: Array | None = None, accumulate: bool = False) -> Array:
+    """The inner products."""
+    total = output(out, a.shape[:1], a.dtype, like=a)
+    meet.of(a.size)(contiguous(a), contiguous(b), total, accumulate)
+    return total
+
+
 def rows_of(columns: int) -> int:
     """How many rows a chunk has."""
     return max(1, min(ROWS, CHUNK // columns))
@@ -51,6 +60,16 @@ def summed(x: Array, parts: Array, rows: int) -> None:
         for i in range(k * step, min(height, (k + np.uint64(1)) * step)):
             for c in range(columns):
                 parts[b, k, c] += x[b, i, c]
+
+
+@CompiledTwice
+def meet(a: Array, b: Array, sums: Array, accumulate: bool) -> None:
+    """sums (R,) = the inner products of the rows, or += them."""
+    for r in prange(a.shape[0]):
+        total = 0.0
+        for d in range(a.shape[1]):
+            total += np.float64(a[r, d]) * np.float64(b[r, d])
+        sums[r] = sums[r] + total if accumulate else total
 
 
 @compiled_for_one

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels import bernoulli, flow, logit, reparameterize
+from ..kernels import bernoulli, flow, logit, reparameterize, slopes
 from ..kernels.arguments import check_equal_shapes
 from ..losses import adversarial, likelihood
 from ..random import Key
@@ -82,6 +82,20 @@ def _of_pixels(c: Any, r: Any, x: Any, u: Any) -> Any:
     return _mean((c * np.log(p / (1 - p))).sum(-1) + r * np.log(0.9 / (p - p * p)).sum(-1), x)
 
 
+def _paid(rule: str, pays: Callable[[Any], Any]) -> LossCase:
+    """A rule on the norms of rows, times 3."""
+
+    def made() -> tuple[Callable[..., Any], None]:
+        def loss(g: Any) -> tuple[Any, Any]:
+            likelihood._rows(rule, g)
+            value, half = slopes.paid(rule, g, weight=3.0, scale=0.5)
+            return value, 2 * half
+
+        return loss, None
+
+    return LossCase(rule, made, lambda s: ((s.N, s.a, s.b),), lambda g: _mean(3 * pays((g**2).sum((1, 2))), g))
+
+
 LOSSES: tuple[LossCase, ...] = (
     _likelihood(
         "bernoulli",
@@ -148,6 +162,8 @@ LOSSES: tuple[LossCase, ...] = (
             m,
         ),
     ),
+    _paid("half_square", lambda squares: squares / 2),
+    _paid("squared_excess", lambda squares: (squares**0.5 - 1) ** 2),
     _side("cross_entropy", lambda: adversarial.cross_entropy(0.9), lambda l: _softplus(l) - 0.9 * l),
     _side("least squares", lambda: adversarial._squares(1.0), lambda l: (l - 1) ** 2 / 2),
     _side("linear", lambda: adversarial._linear(-1.0), lambda l: -l),

@@ -25,6 +25,7 @@ from ..layers.layer import Layer
 from ..layers.layer_norm import LayerNorm
 from ..layers.logit import Logit
 from ..layers.masked_conv2d import MaskedConv2d
+from ..layers.minibatch import MinibatchDiscrimination
 from ..layers.pooling import AveragePool2d, MaxPool2d
 from ..layers.softmax import Softmax
 from ..layers.spline import Spline
@@ -49,6 +50,7 @@ KERNELS = {  # whose definitions are broken, and the cases that use them
     "games": ("cross_entropy", "least squares", "linear", "hinge", "minimax generator"),
     "gaussian": ("gaussian", "gaussian_kl"),
     "reparameterize": ("samples of a Gaussian",),
+    "slopes": ("half_square", "squared_excess"),
     "affine": tuple(case.name for case in CASES if case.cls is Affine),
     "logit": (*(case.name for case in CASES if case.cls is Logit), "pixels of a flow"),
     "plu": tuple(case.name for case in CASES if case.cls is InvertibleConv),
@@ -58,13 +60,14 @@ KERNELS = {  # whose definitions are broken, and the cases that use them
     "spline": tuple(case.name for case in CASES if case.cls is Spline),
     "attention": tuple(case.name for case in CASES if case.cls is ScaledDotProduct),
     "resample": tuple(case.name for case in CASES if issubclass(case.cls, RESAMPLE)),
+    "pairs": tuple(case.name for case in CASES if case.cls is MinibatchDiscrimination),
     "units": tuple(case.name for case in CASES if case.cls is FreeEnergy),
     "window": tuple(case.name for case in CASES if issubclass(case.cls, RandomShift | RandomCrop)),
     "softmax": tuple(case.name for case in CASES if case.cls is Softmax),
     "normalise": tuple(case.name for case in CASES if issubclass(case.cls, BatchNorm | GroupNorm)),
     "layer_norm": tuple(case.name for case in CASES if case.cls is LayerNorm),
     "epilogue": ("Linear and ReLU",),
-    "sums": ("Linear", "Linear with computed weights"),
+    "sums": ("Linear", "Linear with computed weights", "InnerProduct"),
 }
 FORWARD = ("forward", "wire", "f", "fix", "weights")  # what derivatives are measured against is not broken
 

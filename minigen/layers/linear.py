@@ -82,9 +82,7 @@ class Linear(Layer):
         w_dot = self.weights_dot(w, move_params)
         u_dot = self._product(x_dot, w.W)
         if w_dot:
-            u_dot += self._product(cache.x, w_dot.W)
-            if self.bias:
-                u_dot += w_dot.b
+            self._product(cache.x, w_dot.W, out=rows(u_dot), accumulate=True, bias=w_dot.b if self.bias else None)
         if self.activation is None:
             return u_dot, LinearCache(x_dot, w_dot, None)
         return self.activation.through(u_dot, cache.u), LinearCache(x_dot, w_dot, u_dot)
@@ -118,8 +116,8 @@ class Linear(Layer):
             return None, None
         dx_dot = None if dy_dot is None else self._product(dy_dot, w.W, transpose=True)
         if w_dot:
-            moved = self._product(dy, w_dot.W, transpose=True)
-            dx_dot = moved if dx_dot is None else dx_dot + moved
+            into = {} if dx_dot is None else {"out": rows(dx_dot), "accumulate": True}
+            dx_dot = self._product(dy, w_dot.W, transpose=True, **into)
         return self._product(dy, w.W, transpose=True), dx_dot
 
     def advance(self, x_t: Array, memory: None) -> Array:

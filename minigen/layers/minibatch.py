@@ -16,6 +16,8 @@ each of them how close the other rows' points are:
     k_ij moves with m_i and, as k_ji, with m_j; with sign_ij = sign(m_i - m_j) therefore
     dm_i = -sum over j of k_ij (do_i + do_j) sign_ij,   then as in Linear
 
+    All four passes over the pairs are in kernels/pairs, which makes k anew in each.
+
 N batch, P positions, C channels, g rows of a group; A inputs, B kernels of E dims.
 """
 
@@ -24,9 +26,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
-
-from ..backend import Array, concatenate, empty
+from ..backend import Array, empty
+from ..kernels import pairs
+from ..kernels.combine import add, concatenate
 from ..kernels.matmul import matmul
 from ..random import Key
 from .initialisers import fan_in_uniform
@@ -112,16 +114,15 @@ class MinibatchStd(Layer):
 
 class MinibatchDiscriminationCache(NamedTuple):
     x: Array  # (N, A)
-    k: Array  # (B, N, N)
-    sign: Array  # (B, E, N, N), which is constant between the kinks of |m_i - m_j|
+    m: Array  # (N, B, E)
     w: Weights | None  # W (A, B E)
 
 
 class MinibatchDiscrimination(Layer):
     """(N, inputs) -> (N, inputs + kernels): x, and beside it o. W is (inputs, kernels * dims).
 
-    |.| branches on the real part. Memory grows with N^2 kernels dims. Raises ValueError where x is not (N, inputs), and on an
-    empty batch.
+    |.| branches on the real part. Time grows with N^2 kernels dims, and what is kept with N. Raises ValueError where x is not
+    (N, inputs), and on an empty batch.
     """
 
     mixes_batch = True
@@ -137,19 +138,17 @@ class MinibatchDiscrimination(Layer):
                 f"(N, {self.inputs}), with rows"
             )
         w = self.weights()
-        apart = self._apart(matmul(x, w.W))  # (B, E, N, N)
-        sign = np.sign(apart.real)
-        k = np.exp(-(sign * apart).sum(1))  # (B, N, N)
-        return concatenate((x, k.sum(2).T), 1), MinibatchDiscriminationCache(x, k, sign, w)
+        m = self._points(matmul(x, w.W))
+        return concatenate((x, pairs.forward(m)), 1), MinibatchDiscriminationCache(x, m, w)
 
     def backward(
         self, dy: Array, cache: MinibatchDiscriminationCache, *, need_dx: bool = True, param_grads: bool = True
     ) -> Array | None:
-        w = self.weights(cache)
-        dm = self._points(cache.k * self._both(dy), cache.sign)  # (N, B E)
+        w, (straight, do) = self.weights(cache), self._parts(dy)
+        dm = pairs.gradient(do, cache.m).reshape(len(dy), -1)  # (N, B E)
         if param_grads and self.learns:
             self.learn(w, W=lambda **into: matmul(cache.x, dm, transpose_a=True, **into))
-        return dy[:, : self.inputs] + matmul(dm, w.W, transpose_b=True) if need_dx else None
+        return add(straight, matmul(dm, w.W, transpose_b=True)) if need_dx else None
 
     def jvp(
         self, x_dot: Array, cache: MinibatchDiscriminationCache, *, move_params: bool = False
@@ -158,9 +157,9 @@ class MinibatchDiscrimination(Layer):
         w_dot = self.weights_dot(w, move_params)
         m_dot = matmul(x_dot, w.W)
         if w_dot:
-            m_dot += matmul(cache.x, w_dot.W)
-        k_dot = -cache.k * (cache.sign * self._apart(m_dot)).sum(1)
-        return concatenate((x_dot, k_dot.sum(2).T), 1), MinibatchDiscriminationCache(x_dot, k_dot, cache.sign, w_dot)
+            matmul(cache.x, w_dot.W, out=m_dot, accumulate=True)
+        m_dot = self._points(m_dot)
+        return concatenate((x_dot, pairs.tangent(m_dot, cache.m)), 1), MinibatchDiscriminationCache(x_dot, m_dot, w_dot)
 
     def backward_jvp(
         self,
@@ -173,32 +172,23 @@ class MinibatchDiscrimination(Layer):
         param_grads: bool = True,
     ) -> tuple[Array | None, Array | None]:
         w, w_dot, x = self.weights(cache), tangents.w, cache.x
-        both, both_dot = self._both(dy), self._both(dy_dot)
-        dm = self._points(cache.k * both, cache.sign)
-        dm_dot = self._points(tangents.k * both + cache.k * both_dot, cache.sign)
+        (straight, do), (straight_dot, do_dot) = self._parts(dy), self._parts(dy_dot)
+        dm, dm_dot = (d.reshape(len(dy), -1) for d in pairs.gradient_dot(do, do_dot, tangents.m, cache.m))  # (N, B E)
         if param_grads and self.learns:
             dW_dot = matmul(tangents.x, dm, transpose_a=True)
-            dW_dot += matmul(x, dm_dot, transpose_a=True)
+            matmul(x, dm_dot, transpose_a=True, out=dW_dot, accumulate=True)
             self.learn_dot(w, w_dot, W=(lambda: matmul(x, dm, transpose_a=True), dW_dot))
         if not need_dx:
             return None, None
-        dx_dot = dy_dot[:, : self.inputs] + matmul(dm_dot, w.W, transpose_b=True)
+        through = matmul(dm_dot, w.W, transpose_b=True)
         if w_dot:
-            dx_dot += matmul(dm, w_dot.W, transpose_b=True)
-        return dy[:, : self.inputs] + matmul(dm, w.W, transpose_b=True), dx_dot
+            matmul(dm, w_dot.W, transpose_b=True, out=through, accumulate=True)
+        return add(straight, matmul(dm, w.W, transpose_b=True)), add(straight_dot, through)
 
-    def _apart(self, m: Array) -> Array:
-        """m (N, B E) -> m_i - m_j (B, E, N, N): the pairs last, where NumPy's loops are long."""
-        m = m.T.copy().reshape(self.kernels, self.dims, len(m))
-        return m[..., :, None] - m[..., None, :]
+    def _points(self, m: Array) -> Array:
+        """(N, B E) -> (N, B, E)."""
+        return m.reshape(len(m), self.kernels, self.dims)
 
-    def _both(self, dy: Array) -> Array:
-        """dy (N, A + B) -> do_i + do_j (B, N, N)."""
-        do = dy[:, self.inputs :].T.copy()
-        return do[:, :, None] + do[:, None, :]
-
-    @staticmethod
-    def _points(dk: Array, sign: Array) -> Array:
-        """dm (N, B E): -sum over j of dk_ij sign_ij."""
-        dm = -(dk[:, None] * sign).sum(3)  # (B, E, N)
-        return dm.reshape(-1, dm.shape[-1]).T.copy()
+    def _parts(self, dy: Array) -> tuple[Array, Array]:
+        """What of dy (N, A + B) belongs to x, and do (N, B)."""
+        return dy[:, : self.inputs], dy[:, self.inputs :]

@@ -76,12 +76,16 @@ class Params:
         self.vector = Vector({"": self}, key, dtype, like=like)
         return self
 
-    def clone(self, dtype: DTypeLike | None = None, *, like: Any = None) -> Self:
-        """A copy with the same values on a vector of its own (`clone.vector`); another dtype or device if asked."""
+    def clone(self, dtype: DTypeLike | None = None, *, like: Any = None, theta: Array | None = None) -> Self:
+        """A copy with the same values on a vector of its own (`clone.vector`); another dtype or device if asked.
+
+        With `theta`, laid out like a clone's vector, it has those values, and that vector.
+        """
         first = next((array for _, array in self.named()), None)
         dtype = dtype if dtype is not None else np.float32 if first is None else first.dtype
-        twin = copy.deepcopy(self)
-        twin.vector = Vector({"": twin}, None, dtype, like=first if like is None else like)
+        looked_at = (views for node in self.below if node.specs for views in (node.params, node.dots))
+        twin = copy.deepcopy(self, {id(views): views for views in looked_at})  # the vector copies what they look at, once
+        twin.vector = Vector({"": twin}, None, dtype, like=first if like is None else like, theta=theta)
         return twin
 
     def begin_state(self, key: Key) -> None:

@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from ..backend import ALIGNMENT, Array, Shape, aligned_zeros, device_of, real_dtype, resident, to_device
+from ..kernels.combine import add
 from ..random import Key
 from .views import Gradients, Place, Views
 
@@ -43,25 +44,40 @@ class Spec:
 class Vector:
     """`theta`, `grad` and, where something moves, `theta_dot`, with the place of every parameter in them."""
 
-    def __init__(self, roots: Mapping[str, Params], key: Key | None, dtype: DTypeLike = np.float32, *, like: Any = None):
-        """Lays out the parameters of `roots`: existing values are kept, others drawn from `key` at the parameter's path."""
+    def __init__(
+        self,
+        roots: Mapping[str, Params],
+        key: Key | None,
+        dtype: DTypeLike = np.float32,
+        *,
+        like: Any = None,
+        theta: Array | None = None,
+    ):
+        """Lays out the parameters of `roots`: existing values are kept, others drawn from `key` at the parameter's path.
+
+        With `theta`, a vector of this layout, the values are those, and it is the vector from now on. Raises ValueError where
+        it has another size or dtype.
+        """
         self.dtype = np.dtype(dtype)
         self.places: dict[str, Place] = {}
         self.nodes: list[tuple[Place, Params, str]] = []  # (place, owner, name) of every parameter, ties once an owner
         fresh = self._find_places(roots)
 
-        self._theta = aligned_zeros(self._size, dtype, like=like)
+        self._theta = aligned_zeros(self._size, dtype, like=like) if theta is None else self._fitting(theta)
         self._grad = aligned_zeros(self._size, dtype, like=like)
         self._zero: set[Place] = set()  # what of grad counts as zero and is not written yet (views.py)
         self._gaps = _gaps(frozenset(place.stop for place in self.places.values()))
         self._gaps_shown = False  # to somebody who may write into them: until then they are the zeros that they were made as
         self._theta_dot: Array | None = None
         self._like = like
-        filled: set[Place] = set()
+        filled: set[Place] = set(self.places.values()) if theta is not None else set()
         for path, (place, node, name) in zip(self._paths, self.nodes, strict=True):
             if place not in filled:
-                value = self._first_value(node, name, path, key)
-                place.of(self.theta)[...] = to_device(value, device_of(self.theta))
+                value = to_device(self._first_value(node, name, path, key), device_of(self.theta))
+                if value.dtype == self.dtype:
+                    add(value, out=place.of(self.theta))
+                else:
+                    place.of(self.theta)[...] = value
                 filled.add(place)
         for node, own in self._owners():
             node.params = Views.of(self._theta, own)
@@ -96,6 +112,14 @@ class Vector:
                     self._paths.append(f"{path}.{name}" if path else name)
         self._size = size
         return fresh
+
+    def _fitting(self, theta: Array) -> Array:
+        if theta.shape != (self._size,) or theta.dtype != self.dtype:
+            raise ValueError(
+                f"this network's vector is ({self._size},) {self.dtype}, got {theta.shape} {theta.dtype}: "
+                f"take one that lies as clone().vector.theta does"
+            )
+        return theta
 
     @staticmethod
     def _first_value(node: Params, name: str, path: str, key: Key | None) -> Array:
@@ -160,14 +184,20 @@ class Vector:
     def theta_dot(self) -> Array:
         """The direction in which `jvp(..., move_params=True)` moves the parameters; made, as zeros, when first asked for."""
         if self._theta_dot is None:
-            self._theta_dot = aligned_zeros(self._size, self.dtype, like=self._like)
-            for node, own in self._owners():
-                node.dots = Views.of(self._theta_dot, own)
-        return self._theta_dot
+            self._look_into(aligned_zeros(self._size, self.dtype, like=self._like))
+        return cast("Array", self._theta_dot)
 
     @theta_dot.setter
     def theta_dot(self, value: Array) -> None:
+        """The first is taken as it is, where nobody has asked for zeros yet."""
+        if self._theta_dot is None:
+            self._look_into(self._fitting(value))
         _same("theta_dot", self.theta_dot, value)
+
+    def _look_into(self, theta_dot: Array) -> None:
+        self._theta_dot = theta_dot
+        for node, own in self._owners():
+            node.dots = Views.of(theta_dot, own)
 
     @property
     def size(self) -> int:

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..backend import Array
+from ..kernels import squares
+from ..kernels.combine import add
+from ..kernels.sums import over_rows
 from ..losses.adversarial import Game
 from ..random import Key
 from .objective import Forwarder, Forwards, Objective, Terms
@@ -106,7 +109,8 @@ class GeneratorLoss(Objective):
 class FeatureMatching(GeneratorLoss):
     """|mean h(x) - mean h(G(z))|^2, h the features of D (Salimans et al. 2016, section 3.1): G matches what D looks at.
 
-    With d = mean h(x) - mean h(fake), (F,), each fake row's features receive dh = -2 d / N. Squared units of a feature.
+    With d = mean h(x) - mean h(fake), (F,), each fake row's features receive dh = -2 d / N. Squared units of a feature. It is
+    F / N^2 times the mean squared error of the sums over the rows.
     """
 
     def __call__(
@@ -126,9 +130,11 @@ class FeatureMatching(GeneratorLoss):
         real_features, _ = h.forward(batch, train=train, key=key.at("real"))  # (N, F)
         fake_features, seen_cache = h.forward(fake, train=train, key=key.at("fake"))  # (N, F)
 
-        apart = real_features.mean(0) - fake_features.mean(0)  # (F,)
+        N, F = fake_features.shape
+        share = F / N**2  # of sums of N rows, and of a mean over F numbers
+        sums = over_rows(fake_features), over_rows(real_features)
+        value, dh = squares.loss(*sums, scale=share * scale)  # dh (F,), of each row
         if backward:
-            dh = np.broadcast_to(-2 * scale / len(fake) * apart, fake_features.shape)
-            dfake = h.backward(dh.astype(fake_features.dtype), seen_cache, param_grads=False)
+            dfake = h.backward(add(np.broadcast_to(dh, (N, F))), seen_cache, param_grads=False)
             G.backward(dfake, made_cache, need_dx=False)
-        return {"matching": (apart * apart).sum()}, {"generator": made}
+        return {"matching": share * value}, {"generator": made}

@@ -25,28 +25,27 @@ N rows; "..." the axes of an image or a point.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..backend import Array
+from ..kernels import slopes
 from ..layers.layer import Cache, Layer
 from ..layers.tree import Tree, moving
 
 
 @dataclass(frozen=True)
 class Penalty:
-    """`weight` times a rule on slopes, by the name of its term; called with g (N, ...), it returns P and dP/dg."""
+    """`weight` times a rule on slopes, by the name of its term; called with g (N, ...), it returns P and `scale` dP/dg."""
 
     name: str
     weight: float
-    rule: Callable[[Array], tuple[Any, Array]]  # g -> the mean of f(|g_n|) over the rows, and its gradient
+    rule: str  # one of kernels.slopes.RULES: the mean of f(|g_n|) over the rows
 
-    def __call__(self, g: Array) -> tuple[Any, Array]:
-        value, dg = self.rule(g)
-        return self.weight * value, self.weight * dg
+    def __call__(self, g: Array, *, scale: float = 1.0) -> tuple[Any, Array]:
+        return slopes.paid(self.rule, g, weight=self.weight, scale=scale)
 
     def of(
         self, D: Layer, logits: Array, cache: Cache, *, backward: bool = True, scale: float = 1.0, need_dx: bool = False
@@ -58,39 +57,25 @@ class Penalty:
         one = np.ones_like(logits)  # (N, 1)
         slope = D.backward(one, cache, param_grads=False)
         g, *others = slope if isinstance(slope, tuple) else (slope,)
-        value, dg = self(g)
+        value, u = self(g, scale=scale)  # u (N, ...)
         if not backward:
             return value, None
-        u = scale * dg  # (N, ...)
         x_dot = (u, *(0 * other if other is not None else None for other in others)) if others else u
         _, tangents = D.jvp(x_dot, cache)
         _, dx = D.backward_jvp(one, D.told(one, None), cache, tangents, need_dx=need_dx)
         return value, moving(slope, dx) if need_dx else None  # a network of straight pieces answers None: it does not bend
 
 
-def half_square(g: Array) -> tuple[Any, Array]:
-    """mean |g_n|^2 / 2, and g / N."""
-    N = len(g)
-    return (g * g).sum() / (2 * N), g / N
-
-
-def squared_excess(g: Array) -> tuple[Any, Array]:
-    """mean (|g_n| - 1)^2, and 2 (|g_n| - 1) g_n / |g_n| / N, which is 0 at g_n = 0."""
-    n = np.sqrt((g * g).sum(tuple(range(1, g.ndim)), keepdims=True))  # (N, 1, ...)
-    flat = n.real == 0
-    return ((n - 1) ** 2).mean(), g * (2 / len(g) * np.where(flat, 0 * n, 1 - 1 / (n + flat)))
-
-
 def r1(gamma: float) -> Penalty | None:
     """gamma / 2 mean |g_n|^2; None for gamma = 0. Raises ValueError where gamma is negative or not finite."""
-    return Penalty("r1", _checked("r1", gamma), half_square) if gamma else None
+    return Penalty("r1", _checked("r1", gamma), "half_square") if gamma else None
 
 
 def gradient_penalty(weight: float) -> Penalty:
     """weight mean (|g_n| - 1)^2. Raises ValueError where the weight is not a positive number."""
     if not weight:
         raise ValueError("penalty=0 leaves the critic without a bound on its slope: give a positive weight, such as 10")
-    return Penalty("penalty", _checked("penalty", weight), squared_excess)
+    return Penalty("penalty", _checked("penalty", weight), "squared_excess")
 
 
 def _checked(name: str, weight: float) -> float:

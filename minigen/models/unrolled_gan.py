@@ -15,10 +15,11 @@ derivatives by m_k+1 and v_k+1, zero after the last step:
     dL_G/dtheta_k = a + H a_g                                H = d2 L_D / dtheta dtheta
     dfake        += (d/dfake dL_D/dtheta) a_g
 
-Both products say how D's own gradients change as theta moves along a_g: `jvp(move_params=True)`, then `backward_jvp`, whose
-grads are H a_g and whose dx_dot is the mixed product. That the steps are Adam's matters: D's gradients fade where it is sure,
-and plain descent answers too little to keep G from collapsing in the end, as does Adam without momentum (benchmarks/ring.py).
-Every step has a discriminator of its own (`clone`), so all caches stay fresh.
+The step, and the first three of these lines with what is left for m_k and v_k, are a kernel each (kernels/adam). Both products
+say how D's own gradients change as theta moves along a_g: `jvp(move_params=True)`, then `backward_jvp`, whose grads are H a_g
+and whose dx_dot is the mixed product. That the steps are Adam's matters: D's gradients fade where it is sure, and plain descent
+answers too little to keep G from collapsing in the end, as does Adam without momentum (benchmarks/ring.py). Every step has a
+discriminator of its own (`clone`), so all caches stay fresh.
 
 N batch, K steps; "..." the axes of an image or a point.
 """
@@ -29,7 +30,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array
+from ..backend import Array, zeros
+from ..kernels import adam
+from ..kernels.combine import add
 from ..losses.adversarial import Game
 from ..random import Key
 from .gan import BETAS, GAN
@@ -38,7 +41,6 @@ from .model import Recipe
 from .objective import Forwards, Terms
 
 EPS = 1e-8  # Adam's
-TINY = 1e-30  # where a parameter has never had a gradient its v is 0, and so are m and g: 0 / TINY
 
 
 class Played(NamedTuple):
@@ -46,11 +48,8 @@ class Played(NamedTuple):
 
     D: Any  # as it was before
     seen: list[Any]
-    g: Array  # (P,)
-    m_hat: Array  # (P,), m^
-    root: Array  # (P,), sqrt(v^)
-    c1: Array | float  # (1,), 1 - b1^(t+k+1)
-    c2: Array | float  # (1,)
+    m: Array  # (P,), m_k+1
+    v: Array  # (P,), v_k+1
 
 
 class UnrolledGeneratorLoss(GeneratorLoss):
@@ -80,44 +79,46 @@ class UnrolledGeneratorLoss(GeneratorLoss):
         fake, made_cache = made  # (N, ...)
         sides = ((batch, self.game.real, key.at("real")), (fake, self.game.fake, key.at("fake")))
 
-        (b1, b2), state = BETAS, model.state
         D: Any = model.discriminator.clone()
-        m, v = state.get("m", 0.0), state.get("v", 1.0)  # (P,)
-        p1, p2 = state.get("b1^t", 0.0), state.get("b2^t", 0.0)  # (1,)
+        (m, v), kept = self.moments(model, D)
+        rates: Any = {"rate": self.rate, "beta1": BETAS[0], "beta2": BETAS[1], "eps": EPS}
         played: list[Played] = []
-        for _ in range(self.steps):
+        for k in range(self.steps):
             D.zero_grads()
             seen = [(side, *D.forward(x, train=train, key=at)) for x, side, at in sides]
             for side, logits, cache in seen:
                 D.backward(side(logits)[1], cache, need_dx=False)
-            g = D.vector.grad.copy()
-            m, v, p1, p2 = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g, b1 * p1, b2 * p2
-            m_hat, root = m / (1 - p1), np.sqrt(v / (1 - p2))
-            played.append(Played(D, seen, g, m_hat, root, 1 - p1, 1 - p2))
-            D = D.clone()
-            D.vector.theta -= self.rate * m_hat / (root + EPS)
+            theta, m, v = adam.imagined(D.vector.theta, D.vector.grad, m, v, *kept, **rates, k=k + 1)
+            played.append(Played(D, seen, m, v))
+            D = D.clone(theta=theta)
         D.zero_grads()
         logits, cache = D.forward(fake, train=train, key=key.at("fake"))  # (N, 1)
         loss, dlogits = self.game.generator(logits, scale=scale)
 
         if backward:
-            dfake = D.backward(dlogits, cache)
-            a, a_m, a_v = D.vector.grad, 0.0, 0.0  # dL_G / dtheta_K
-            for D, seen, g, m_hat, root, c1, c2 in reversed(played):
-                a_m = a_m - self.rate / (c1 * (root + EPS)) * a
-                a_v = a_v + self.rate * m_hat / ((root + EPS) ** 2 * 2 * np.maximum(root, TINY) * c2) * a
-                a_g = (1 - b1) * a_m + 2 * (1 - b2) * g * a_v
-                a_m, a_v = b1 * a_m, b2 * a_v
+            still = [zeros(x.shape, x.dtype, like=x) for x, _, _ in sides]
+            dfake, a, a_m, a_v = D.backward(dlogits, cache), D.vector.grad, None, None  # a = dL_G / dtheta_K
+            for k in reversed(range(self.steps)):
+                D, seen, m, v = played[k]
+                a_g, a_m, a_v = adam.imagined_back(a, a_m, a_v, D.vector.grad, m, v, *kept, **rates, k=k + 1)
                 D.zero_grads()
-                D.vector.theta_dot[...] = a_g
-                for (x, _, _), (side, logits, cache) in zip(sides, seen, strict=True):
-                    logits_dot, tangents = D.jvp(np.zeros_like(x), cache, move_params=True)
+                D.vector.theta_dot = a_g
+                for x, x_dot, (side, logits, cache) in zip((batch, fake), still, seen, strict=True):
+                    logits_dot, tangents = D.jvp(x_dot, cache, move_params=True)
                     dlogits, dlogits_dot = side(logits)[1], side.dot(logits, logits_dot)
                     _, dx_dot = D.backward_jvp(dlogits, dlogits_dot, cache, tangents, need_dx=x is fake)
-                dfake = dfake + dx_dot  # of the last call: the fakes'
-                a = a + D.vector.grad  # H a_g
+                dfake = add(dfake, dx_dot)  # of the last call: the fakes'
+                a = add(a, D.vector.grad)  # H a_g
             G.backward(dfake, made_cache, need_dx=False)
         return {"generator": loss}, {"generator": made}
+
+    @staticmethod
+    def moments(model: GAN, D: Any) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        """(m_0, v_0), (P,) each, and (b1^t, b2^t), (1,) each."""
+        if "m" in (state := model.state):
+            return (state["m"], state["v"]), (state["b1^t"], state["b2^t"])
+        nothing = np.zeros_like(D.vector.theta)
+        return (nothing, nothing + 1), (nothing[:1], nothing[:1])
 
 
 class UnrolledGAN(GAN):
@@ -159,8 +160,8 @@ class UnrolledGAN(GAN):
         self.unroll, self.unroll_rate = unroll, unroll_rate
         super().__init__(shape, key, dtype, **options)
         imagined: Any = self.discriminator.clone().vector  # laid out alike in every imagined D
-        self._places, zeros = imagined.places, np.zeros_like(imagined.theta)
-        self.state |= {"m": zeros, "v": zeros + 1, "b1^t": zeros[:1].copy(), "b2^t": zeros[:1].copy()}
+        self._places, nothing = imagined.places, np.zeros_like(imagined.theta)
+        self.state |= {"m": nothing, "v": nothing + 1, "b1^t": nothing[:1].copy(), "b2^t": nothing[:1].copy()}
 
     def play(self, name: str, smoothing: float = 0.0, matching: bool = False) -> None:
         super().play(name, smoothing)
@@ -175,11 +176,9 @@ class UnrolledGAN(GAN):
         """After D's step: its moments, where the imagined discriminators' lie, and how much of Adam's start is left in them."""
         super().commit(noise, forwards)
         if any(call.startswith("discriminator") for call in forwards):
-            adam = dict(self.optimizers["d"].named_state())
+            moved = dict(self.optimizers["d"].named_state())
             for name in ("m", "v"):
-                moment = self.state[name].copy()
                 for path, place in self._places.items():
-                    place.of(moment)[...] = adam[f"{name}.discriminator.{path}"]
-                self.state[name] = moment
+                    add(moved[f"{name}.discriminator.{path}"], out=place.of(self.state[name]))
             for name, beta in zip(("b1^t", "b2^t"), BETAS, strict=True):
-                self.state[name] = self.state[name] * beta
+                add((beta, self.state[name]), out=self.state[name])

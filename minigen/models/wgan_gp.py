@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..backend import Array, Shape, concatenate
+from ..backend import Array, Shape
+from ..kernels.combine import add, concatenate
 from ..losses.adversarial import Game
 from ..random import Key
 from . import penalties
@@ -81,7 +82,8 @@ class PenalisedCriticLoss(CriticLoss):
         real, N = batch, len(batch)
         fake, _ = forward("generator", noise.z)  # (N, ...)
         height, cache = forward("discriminator:both", concatenate((real, fake)))  # (2N, 1): f mixes no rows
-        mixed_height, mixed_cache = forward("discriminator:mixed", noise.t * real + (1 - noise.t) * fake)  # (N, 1)
+        mixed = add((noise.t, real), fake, (-1, noise.t, fake))  # (N, ...)
+        mixed_height, mixed_cache = forward("discriminator:mixed", mixed)  # (N, 1)
 
         real_loss, dreal = self.game.real(height[:N], scale=scale)
         fake_loss, dfake = self.game.fake(height[N:], scale=scale)

@@ -21,6 +21,8 @@ from minigen.kernels.layer_norm import cuda as layer_norm
 from minigen.kernels.layer_norm import definition as plain_layer_norm
 from minigen.kernels.logit import cuda as logit
 from minigen.kernels.logit import definition as plain_logit
+from minigen.kernels.pairs import cuda as pairs
+from minigen.kernels.pairs import definition as plain_pairs
 from minigen.kernels.plu import cuda as plu
 from minigen.kernels.plu import definition as plain_plu
 from minigen.kernels.reparameterize import cuda as reparameterize
@@ -71,6 +73,15 @@ POOLS = {  # (N, H, W, C), window, stride, padding
     "one channel": ((2, 6, 5, 1), (2, 3), 1, 0),
     "one window": ((1, 4, 4, 2), 4, None, 0),
     "gaps between": ((1, 8, 8, 2), 2, 3, 0),
+}
+PAIRS = {  # N, B, E
+    "one number": (1, 1, 1),
+    "one row": (1, 3, 4),
+    "two rows": (2, 1, 4),
+    "a block": (64, 4, 4),
+    "ragged": (37, 3, 5),
+    "more numbers than a block is wide": (11, 9, 7),
+    "more rows than a block is high": (300, 2, 1),
 }
 HEADS = {  # B, T, S, d
     "one of everything": (1, 1, 1, 1),
@@ -254,6 +265,22 @@ def sampled(N, K, L):
     close(reparameterize.log_ratio(logvar, eps, z), plain_reparameterize.log_ratio(*wide(logvar, eps, z)), 3e-6)
 
 
+def compared(N, B, E):
+    """Points some of which touch; of one row all signs are 0."""
+    (m, m_dot), (do, do_dot) = drawn((N, B, E), "m", "m_dot"), drawn((N, B), "do", "do_dot")
+    m /= E
+    m[-1] = m[0]
+    for function, given in (
+        ("forward", (m,)),
+        ("gradient", (do, m)),
+        ("tangent", (m_dot, m)),
+        ("gradient_dot", (do, do_dot, m_dot, m)),
+    ):
+        found, exact = getattr(pairs, function)(*given), getattr(plain_pairs, function)(*wide(*given))
+        for got, expected in zip(*(x if isinstance(x, tuple) else (x,) for x in (found, exact)), strict=True):
+            close(got, expected, 3e-6)
+
+
 def upsampled(kind, shape, f):
     layer = {"nearest": NearestUpsample, "bilinear": BilinearUpsample}[kind](f)
     (x,) = drawn(shape, "x")
@@ -338,6 +365,8 @@ def cases():
         yield Case(f"gated unit, {title}", lambda s=sizes: gated_by_halves(*s), title == "ragged")
         yield Case(f"units, {title}", lambda s=sizes: switched(*s), title == "ragged")
         yield Case(f"samples of a Gaussian, {title}", lambda s=sizes: sampled(*s), title == "ragged")
+    for title, sizes in PAIRS.items():
+        yield Case(f"pairs, {title}", lambda s=sizes: compared(*s), title == "ragged")
     for title, (shape, f) in IMAGES.items():
         for kind in resample.KINDS:
             yield Case(f"upsample {kind}, {title}", lambda k=kind, s=shape, f=f: upsampled(k, s, f), title == "one channel")

@@ -23,8 +23,11 @@ from minigen.kernels.normalise import cuda as normalise
 from minigen.kernels.normalise import definition as plain_normalise
 from minigen.kernels.philox import cuda as philox
 from minigen.kernels.philox import definition as plain_philox
+from minigen.kernels.slopes import cuda as slopes
+from minigen.kernels.slopes import definition as plain_slopes
 from minigen.kernels.squares import cuda as squares
 from minigen.kernels.squares import definition as plain_squares
+from minigen.kernels.sums import cuda as row_sums
 from minigen.random import Key, use_of
 
 FLAT = {"one number": 1, "below a block": 37, "exactly a block": 256, "ragged": 1027}
@@ -91,6 +94,24 @@ def moved(n, t):
     close(wide(arrays[0])[0] - before, exact[0] - before, 2e-5)  # the step is a hundredth of theta
 
 
+def imagined(n):
+    """There, and back both with and without what later steps have left."""
+    theta, grad, m, a, a_m, a_v = drawn((n,), "theta", "grad", "m", "a", "a_m", "a_v")
+    v, kept, u = drawn((n,), "v")[0] ** 2 + np.float32(1e-3), (np.array([0.25], np.float32), np.array([0.98], np.float32)), 6e-8
+    options = {"rate": 0.01, "beta1": 0.5, "beta2": 0.99, "eps": 1e-8, "k": 2}
+    found = adam.imagined(theta, grad, m, v, *kept, **options)
+    exact = plain_adam.imagined(*wide(theta, grad, m, v, *kept), **options)
+    for got, expected in zip(found, exact, strict=True):
+        close(got, expected, BOUND)
+    close(wide(found[0])[0] - theta, exact[0] - theta, 2e-5)  # the step is a hundredth of theta
+    for later in ((a_m, a_v), (None, None)):
+        wider = [None if x is None else x.astype(np.float64) for x in later]
+        found = adam.imagined_back(a, *later, grad, m, v, *kept, **options)
+        exact = plain_adam.imagined_back(*wide(a), *wider, *wide(grad, m, v, *kept), **options)
+        for got, expected in zip(found, exact, strict=True):
+            within(got, expected, 12 * u * max(np.abs(x).max() for x in exact))
+
+
 def same_numbers(n):
     key, like = Key(n).at("words").words, np.zeros(1, np.float32)
     words = philox.words(key, n, like=like)
@@ -136,6 +157,16 @@ def summed(shape, accumulate):
         out = Key(1).normal(expected.shape)
         expected = expected + out
     close(sums.sums(x, out=out, accumulate=accumulate), expected, BOUND)
+
+
+def multiplied(R, D, accumulate):
+    a, b = drawn((R, D), "a", "b")
+    out = Key(1).normal(R) if accumulate else None
+    exact, terms = (a.astype(np.float64) * b).sum(1), np.abs(a.astype(np.float64) * b).sum(1)
+    exact, terms = (exact + out, terms + np.abs(out)) if accumulate else (exact, terms)
+    found = row_sums.products(a, b, out=out, accumulate=accumulate)
+    h = sums.Walk(R, D, 1, whole=True).block[1]
+    assert (np.abs(found - exact) <= (-(-D // h) + np.log2(h) + 2) * 2.0**-24 * terms).all()
 
 
 def normalised(shape, kind, leak):
@@ -205,6 +236,18 @@ def played(kind, n):
         within(dl, exact_dl, 3e-7 * np.abs(l).max() / n)
 
 
+def steep(rule, n, m):
+    """A flat row among others, and one whose squares float32 does not hold."""
+    (g,) = drawn((n, m), "g")
+    g[-1] = 0
+    g[n // 2] *= np.float32(1e-25)
+    value, dg = slopes.paid(rule, g, weight=3.0, scale=0.7)
+    exact, exact_dg = plain_slopes.paid(rule, *wide(g), weight=3.0, scale=0.7)
+    assert value.dtype == np.float64
+    assert abs(value - exact) <= 1e-12 * exact
+    assert (np.abs(dg - exact_dg) <= 2.01 * 2.0**-24 * np.abs(exact_dg) + 1e-12 * np.abs(g)).all()
+
+
 def clipped(n):
     """Two vectors together: below the limit not a bit changes, above it all are multiplied."""
     vectors = [Key(i).normal(size) for i, size in enumerate((n, 37))]
@@ -258,11 +301,19 @@ def cases():
         yield Case(f"activation ReLU, {title}", lambda n=n: both_ways("leaky", n, 0.0), tiny)
         for t in (1, 1000):
             yield Case(f"adam, step {t}, {title}", lambda n=n, t=t: moved(n, t), tiny)
+        yield Case(f"adam, imagined, {title}", lambda n=n: imagined(n), tiny)
         yield Case(f"philox, {title}", lambda n=n: same_numbers(n), tiny)
         yield Case(f"philox, order, {title}", lambda n=n: ordered(n), tiny)
         yield Case(f"squares, {title}", lambda n=n: apart(n), tiny)
         for kind in games.KINDS:
             yield Case(f"game {kind}, {title}", lambda k=kind, n=n: played(k, n), tiny)
+    for shape in ((1, 1), (7, 2), (3, 37), (300, 45), (2, 3001)):
+        for accumulate in (False, True):
+            run = lambda s=shape, a=accumulate: multiplied(*s, a)
+            yield Case(f"inner products{', added to' * accumulate}, {shape}", run, shape == (3, 37))
+    for rule in slopes.RULES:
+        for shape in ((1, 1), (7, 2), (3, 37), (300, 45), (2, 3001)):
+            yield Case(f"slopes {rule}, {shape}", lambda r=rule, s=shape: steep(r, *s), shape == (3, 37))
     for title, n in {**FLAT, "several chunks": 9001}.items():
         yield Case(f"clip, {title}", lambda n=n: clipped(n), title == "below a block")
     for title, shape in MIDDLE.items():

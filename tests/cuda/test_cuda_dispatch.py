@@ -35,12 +35,14 @@ from minigen.kernels import (
     masked_conv2d,
     matmul,
     normalise,
+    pairs,
     philox,
     plu,
     reparameterize,
     resample,
     rungs,
     sgd,
+    slopes,
     softmax,
     spline,
     squares,
@@ -57,7 +59,7 @@ from minigen.random import Key
 LADDERS = {
     "act_norm": ("forward", "inverse", "gradient"),
     "activation": ("forward", "gradient"),
-    "adam": ("step",),
+    "adam": ("step", "imagined", "imagined_back"),
     "attention": ("forward", "gradient"),
     "average": ("step",),
     "affine": ("forward", "inverse", "gradient"),
@@ -78,16 +80,18 @@ LADDERS = {
     "philox": ("words", "uniform", "normal", "bernoulli", "integers", "order"),
     "logit": ("forward", "of_pixels", "inverse", "gradient"),
     "plu": ("forward", "inverse", "gradient"),
+    "pairs": ("forward", "gradient", "tangent", "gradient_dot"),
     "reparameterize": ("sample", "gradient", "log_ratio"),
     "resample": (
         *("upsample", "upsample_transposed", "average", "average_transposed"),
         *("largest", "picked", "largest_transposed"),
     ),
     "sgd": ("step",),
+    "slopes": ("paid",),
     "softmax": ("forward", "gradient"),
     "spline": ("forward", "inverse", "gradient"),
     "squares": ("loss",),
-    "sums": ("over_rows",),
+    "sums": ("over_rows", "products"),
     "units": ("probabilities", "free_energy"),
     "window": ("cut",),
 }
@@ -163,6 +167,7 @@ def operations():
     yield "sums", lambda *v: normalise.sums(*v, leak=0.0), (rows, rows + 1, gain, gain)
     yield "sums over rows", sums.over_rows, (rows,)
     yield "sums over all rows", sums.over_rows, (a,)
+    yield "inner products", sums.products, (a, a[::-1].copy() + 1)
     yield "gradient", lambda *v: normalise.gradient(*v, groups=2), (rows, rows + 1, gain, gain, *small)
     for more in (1, 40):
         some, few = normal("x", more, 3, 4), normal("x", 3, 4)
@@ -203,6 +208,8 @@ def operations():
     yield "layer norm of a view", lambda *v: layer_norm.forward(*v, eps=1e-3), (rows[:, ::2], rows[0, 0], rows[0, 1])
     yield "layer norm back", layer_norm.gradient, (rows, rows + 1, rows[0, 0], rows[..., :1])
     yield "squares", lambda *given: squares.loss(*given, scale=0.7), (rows, rows.swapaxes(0, 2).copy().swapaxes(0, 2) / 3)
+    for rule in slopes.RULES:
+        yield f"slopes, {rule}", lambda g, r=rule: slopes.paid(r, g, weight=3.0, scale=0.7), (rows.swapaxes(0, 1),)
     labels = Key(1).at("labels").integers(6, 80).reshape(2, 40)
 
     def told_apart(logits):
@@ -235,6 +242,11 @@ def operations():
     yield "combine: taken apart", lambda x: combine.split(x, (2, 0, 1, x.shape[-1] - 3)), (rows,)
     yield "gaussian", lambda *given: gaussian.loss(*given, scale=0.7), (rows, rows + 1, rows - 1)
     yield "divergence", gaussian.divergence, (rows, rows / 3)
+    points, moves, of_each, pulls = normal("m", 9, 2, 5) / 3, normal("t", 9, 2, 5), normal("do", 9, 2), normal("u", 9, 2)
+    yield "pairs", pairs.forward, (points,)
+    yield "pairs back", pairs.gradient, (of_each, points)
+    yield "pairs, moved", pairs.tangent, (moves, points)
+    yield "pairs back, moved", pairs.gradient_dot, (of_each, pulls, moves, points)
     mu, logvar, eps, dz = normal("mu", 3, 5), normal("logvar", 3, 5), normal("eps", 3, 4, 5), normal("dz", 3, 4, 5)
     moved, h, dlogdet = normal("moved", 3, 2, 5), normal("h", 3, 2, 10), normal("dlogdet", 3)
     back = moved + 1, dlogdet, moved, moved / 3, moved**2
@@ -320,6 +332,13 @@ def operations():
     yield "average", averaged, (normal("held", 300), normal("theta", 300))
     yield "epilogue", finished, (normal("y", 9, 7), bias)
     yield "adam", stepped, (normal("theta", 300), normal("grad", 300))
+    vectors, ahead = [normal(name, 300) for name in "abcgm"], {"rate": 0.1, "beta1": 0.5, "beta2": 0.99, "eps": 1e-8, "k": 2}
+    kept = np.array([0.25], np.float32), np.array([0.98], np.float32)
+    grown = vectors[0] ** 2 + np.float32(0.1)
+    yield "an imagined step", lambda *given: adam.imagined(*given, **ahead), (*vectors[2:], grown, *kept)
+    yield "an imagined step back", lambda *given: adam.imagined_back(*given, **ahead), (*vectors, grown, *kept)
+    after_it = lambda a, *given: adam.imagined_back(a, None, None, *given, **ahead)
+    yield "the last imagined step back", after_it, (*vectors[2:], grown, *kept)
 
 
 OPERATIONS = {name: (function, arrays) for name, function, arrays in operations()}

@@ -185,6 +185,25 @@ def test_sums_over_rows(n, r, c, dtype, seed):
             kernel_cases.check_close(into, exact, tolerance, scale=size)
 
 
+@given(n=SIZES, d=SIZES, dtype=TYPES, seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=30)
+def test_inner_products(n, d, dtype, seed):
+    """Number by number, within what the kernel promises; added to an `out` they are rounded once more."""
+    a, b = (numbers(Key(seed).at(name), d, n, dtype=dtype).T for name in "ab")  # views
+    held, u = numbers(Key(1), n, dtype=dtype), 2.0**-24 if dtype == np.float32 else d * 2.0**-51
+    made, exact = both(sums.products, a, b)
+    size = np.abs(wide(a) * wide(b)).sum(1)
+    assert made.dtype == dtype
+    assert (np.abs(made - exact) <= 2 * u * size).all()
+    for mode in ("numba", "definition"):
+        with rungs(mode):
+            into = held.copy()
+            assert sums.products(a, b, out=into, accumulate=True) is into
+            kernel_cases.check_close(into, exact + wide(held), 5e-7 if dtype == np.float32 else 1e-14, scale=size + 3)
+            assert sums.products(a, b, out=into) is into
+            kernel_cases.check_close(into, exact, 5e-7 if dtype == np.float32 else 1e-14, scale=size + 1)
+
+
 def test_real_beside_complex_is_for_the_definition():
     """The complex step of a parameter, at a size at which all real numbers go to a kernel."""
     x, v, g = np.ones((1, 32, 32), np.float32), np.ones((1, 32), np.float32), np.ones(32, np.float32)
@@ -263,5 +282,11 @@ def test_errors_name_what_is_wrong():
         sums.over_rows(x, accumulate=True)
     with pytest.raises(ValueError, match=r"sums.over_rows: out must be \(3,\) float32, got \(4,\) float32"):
         sums.over_rows(x, out=np.zeros(4, np.float32))
+    with pytest.raises(ValueError, match=r"sums.products: shapes differ, a \(4, 3\), b \(2, 3\)"):
+        sums.products(x, x[:2])
+    with pytest.raises(ValueError, match=r"sums.products: accumulate=True adds into out: pass out="):
+        sums.products(x, x, accumulate=True)
+    with pytest.raises(ValueError, match=r"sums.products: out must be \(4,\) float32, got \(3,\) float32"):
+        sums.products(x, x, out=x[0])
     with pytest.raises(ValueError, match="after a normalisation"):
         normalise.sums(x[None], x[None], x[0], x[0], kind="tanh")

@@ -61,14 +61,14 @@ CASES = {  # all of `models.names()`; what follows a comma tells cases of one mo
     "hierarchical_vae": images(0.02, hidden1=8, hidden2=6, latents1=4, latents2=3),
     "vae_gan": images(0.02, 28, LONG, width=2, latents=3),
     "iwae": images(0.02, **VAE, samples=2),
-    "gan": points(0.06, **GAN, r1=0.1),
-    "gan, rows compared": points(0.63, **GAN, minibatch=2, matching=True),
-    "dcgan": images(0.02, 28, 5, width=2, latents=3),  # state that commit replaces
-    "conditional_gan": images(0.16, 28, LONG, width=2, latents=3),  # labels, and an embedding
-    "unrolled_gan": points(0.59, **GAN, unroll=2),  # networks that are copied within the step
-    "wgan": points(0.03, **GAN, critic_steps=3, decay=True, average=0.5),  # two kinds of step, clipped weights
-    "wgan_gp": points(0.09, **GAN, critic_steps=2),  # second order
-    "wgan_gp, images": images(0.23, width=4, latents=4, critic_steps=2, taken=5),
+    "gan": points(0.04, **GAN, r1=0.1),
+    "gan, rows compared": points(0.11, **GAN, minibatch=2, matching=True),
+    "dcgan": images(0.01, 28, 5, width=2, latents=3),  # state that commit replaces
+    "conditional_gan": images(0.15, 28, LONG, width=2, latents=3),  # labels, and an embedding
+    "unrolled_gan": points(0.12, **GAN, unroll=2),  # networks that are copied within the step
+    "wgan": points(0.02, **GAN, critic_steps=3, decay=True, average=0.5),  # two kinds of step, clipped weights
+    "wgan_gp": points(0.06, **GAN, critic_steps=2),  # second order
+    "wgan_gp, images": images(0.18, width=4, latents=4, critic_steps=2, taken=5),
     "ddpm": points(0.15, width=8),  # a schedule of the rate, an average
     "ddpm, the bound": points(0.33, width=8, objective="bound"),  # steps by their chance
     "ddpm, a U-Net": images(0.2, width=16, taken=LONG),

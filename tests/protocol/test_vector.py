@@ -278,6 +278,32 @@ def test_both_owners_of_a_tie_go_stale():
 # ---- twins
 
 
+def test_a_clone_with_a_vector_of_values_takes_it():
+    net = Sequential(Linear(3, 5), Linear(5, 2)).initialise(Key(1), np.float64)
+    theta = net.clone().vector.theta + 1
+    twin = net.clone(theta=theta)
+    assert twin.vector.theta is theta
+    for (path, value), (other, before) in zip(twin.named(), net.named(), strict=True):
+        assert path == other
+        assert np.array_equal(value, before + 1)
+        assert np.may_share_memory(value, theta)
+    for wrong in (theta[:-1], theta.astype(np.float32)):
+        with pytest.raises(ValueError, match=r"this network's vector is \(64,\) float64, got .*: take one that lies as clone"):
+            net.clone(theta=wrong)
+
+
+def test_the_first_direction_is_taken_as_it_is():
+    net = Sequential(Linear(3, 5), Linear(5, 2)).initialise(Key(1), np.float64)
+    direction = np.ones_like(net.vector.theta)
+    net.vector.theta_dot = direction
+    assert net.vector.theta_dot is direction
+    assert all(np.may_share_memory(dot, direction) for _, node in net.walk() for dot in node.dots.values())
+    with pytest.raises(TypeError, match="every layer looks into theta_dot"):
+        net.vector.theta_dot = direction.copy()
+    with pytest.raises(ValueError, match="this network's vector is"):
+        net.clone().vector.theta_dot = direction[:-1]
+
+
 def test_a_clone_has_the_same_values_and_shares_nothing():
     model = Two()
     net = model.one
