@@ -17,6 +17,8 @@
 // registers: 40
 // instructions: LDG.E LDG.E.128 STG.E STG.E.128
 
+#include "../cuda/quads.cuh"
+
 // Where the numbers from `first` on lie: in y, and in a part.
 struct Place {
     long long whole, part;
@@ -37,10 +39,8 @@ struct Place {
     }
 };
 
-__device__ __forceinline__ bool at_fours(const float* numbers) { return reinterpret_cast<unsigned long long>(numbers) % 16 == 0; }
-
 __device__ __forceinline__ void copied(float* to, const float* from, int wide) {
-    if (wide == 4 && at_fours(from) && at_fours(to)) {
+    if (wide == 4 && at_quad(from) && at_quad(to)) {
         *reinterpret_cast<float4*>(to) = *reinterpret_cast<const float4*>(from);
         return;
     }

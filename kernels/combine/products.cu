@@ -20,9 +20,9 @@
 // registers: 64
 // instructions: LDG.E LDG.E.128 STG.E STG.E.128
 
-constexpr int VIEWS = 1 + 2 * TERMS;
+#include "../cuda/quads.cuh"
 
-__device__ __forceinline__ bool at_fours(const float* numbers) { return reinterpret_cast<unsigned long long>(numbers) % 16 == 0; }
+constexpr int VIEWS = 1 + 2 * TERMS;
 
 // Four numbers that lie side by side, or one of them four times.
 __device__ __forceinline__ float4 four(const float* numbers, int step) {
@@ -52,7 +52,7 @@ extern "C" __global__ __launch_bounds__(256) void combine_add(float* y, const fl
 #pragma unroll
     for (int v = 0; v < VIEWS; ++v) {
         step[v] = layout[(2 + v) * rank - 1];
-        fours = fours && (step[v] == 0 || at_fours(views[v]));
+        fours = fours && (step[v] == 0 || at_quad(views[v]));
     }
 
     if (fours) {

@@ -4,9 +4,9 @@
 // of four long: `in_quads` says so for a whole matrix, and where it is false everything goes number by number.
 #pragma once
 
-__device__ __forceinline__ bool in_quads(const float* matrix, int row_length) {
-    return row_length % 4 == 0 && reinterpret_cast<unsigned long long>(matrix) % 16 == 0;
-}
+__device__ __forceinline__ bool at_quad(const float* numbers) { return reinterpret_cast<unsigned long long>(numbers) % 16 == 0; }
+
+__device__ __forceinline__ bool in_quads(const float* matrix, int row_length) { return row_length % 4 == 0 && at_quad(matrix); }
 
 // Numbers at, at + 1, at + 2, at + 3 of a row, and zeros from `end` on.
 __device__ __forceinline__ float4 load_quad(const float* row, int at, int end, bool quads) {
