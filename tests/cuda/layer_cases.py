@@ -15,6 +15,8 @@ from minigen.kernels.categorical import definition as plain_categorical
 from minigen.kernels.gated import cuda as gated
 from minigen.kernels.gated import definition as plain_gated
 from minigen.kernels.gaussian import cuda as gaussian
+from minigen.kernels.langevin import cuda as langevin
+from minigen.kernels.langevin import definition as plain_langevin
 from minigen.kernels.reparameterize import cuda as reparameterize
 from minigen.kernels.reparameterize import definition as plain_reparameterize
 from minigen.kernels.resample import cuda as resample
@@ -115,6 +117,13 @@ def descended(n, momentum):
     assert np.array_equal(read[1], v)
     close(theta, exact[0], BOUND)
     close(v, exact[2], BOUND)
+
+
+def walked(n):
+    given = drawn((n,), "x", "slope", "eps")
+    for clip, bound in ((0.5, 1.0), (np.inf, np.inf)):
+        numbers = {"step": 0.25, "noise": 0.125, "clip": clip, "bound": bound}
+        close(langevin.move(*given, **numbers), plain_langevin.move(*wide(*given), **numbers), BOUND)
 
 
 def normal(n):
@@ -233,6 +242,7 @@ def cases():
         for momentum in (0.0, 0.9):
             run = lambda n=n, m=momentum: descended(n, m)
             yield Case(f"descent, momentum {momentum}, {title}", run, title == "below a block")
+        yield Case(f"a chain's move, {title}", lambda n=n: walked(n), title == "below a block")
         yield Case(f"gaussian, {title}", lambda n=n: normal(n), title == "below a block")
     for title, sizes in SAMPLES.items():
         for bound in (1.5, None):

@@ -10,8 +10,8 @@ from minigen.kernels.dispatch import Ladder, rungs
 
 OPERATIONS = (
     *("act_norm", "activation", "adam", "affine", "attention", "average", "bernoulli", "categorical", "clip", "conv2d"),
-    *("epilogue", "games", "gated", "gaussian", "masked_conv2d", "matmul", "normalise", "philox", "reparameterize"),
-    *("resample", "sgd", "softmax", "spline", "squares", "sums", "units"),
+    *("epilogue", "games", "gated", "gaussian", "langevin", "masked_conv2d", "matmul", "normalise", "philox"),
+    *("reparameterize", "resample", "sgd", "softmax", "spline", "squares", "sums", "units"),
 )
 TOLERANCE = {np.dtype(np.float32): 2e-6, np.dtype(np.float64): 1e-14}
 

@@ -29,6 +29,7 @@ FUNCTIONS = {
     "games": ("loss",),
     "gated": ("forward", "gradient"),
     "gaussian": ("loss", "divergence"),
+    "langevin": ("move",),
     "reparameterize": ("sample", "gradient", "log_ratio"),
     "resample": (
         *("upsample", "upsample_transposed", "average", "average_transposed"),
