@@ -89,6 +89,27 @@ def average() -> Iterator[Case]:
         yield Case("average", "step", f"{n:,} parameters", kind, make, peers, changes=(0,))
 
 
+def langevin() -> Iterator[Case]:
+    """A move of the chains of ebm; PyTorch's calls by hand."""
+    for kind, *shape in (
+        ("reference", 64, 28, 28, 1),
+        ("large", 256, 32, 32, 3),
+        ("ragged", 127, 131),
+        ("GPU", 1 << 14, 1 << 10),
+    ):
+
+        def make(shape: Any = shape) -> Any:
+            numbers = {"step": 0.5, "noise": 0.1, "clip": 0.5, "bound": 1.0}
+            return tuple(normal(name, *shape) for name in ("x", "slope", "eps")), numbers
+
+        def peers(given: Any) -> dict[str, Peer]:
+            x, slope, eps = map(tensor, given)
+            several = lambda: x.add(slope.clamp(-0.5, 0.5), alpha=-0.5).add_(eps, alpha=0.1).clamp_(-1, 1)
+            return {"several calls": Peer(several, lambda y: y.numpy())}
+
+        yield Case("langevin", "move", "x".join(map(str, shape)), kind, make, peers)
+
+
 def sgd() -> Iterator[Case]:
     """The update of all parameters of rbm, and one with momentum, against PyTorch's fused one."""
     for kind, n, momentum in (

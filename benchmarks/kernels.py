@@ -68,6 +68,7 @@ MAKERS = (
     kernel_passes.average,
     kernel_passes.sgd,
     kernel_passes.clip,
+    kernel_passes.langevin,
     kernel_losses.bernoulli,
     kernel_losses.categorical,
     kernel_losses.squares,

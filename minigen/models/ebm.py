@@ -17,13 +17,15 @@ N rows, M chains (as many as rows), R places of the buffer, w width. Images lie 
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from .. import optim
-from ..backend import Array, Shape, device_of, to_device
+from ..backend import Array, Shape, device_of, resident, to_device
+from ..kernels import combine
 from ..layers.composite import Sequential
 from ..layers.conv2d import Conv2d
 from ..layers.elementwise import SiLU
@@ -163,16 +165,18 @@ class EBM(Model):
 
     def uniform(self, n: int, key: Key) -> Array:
         """Uniform noise over all that x may be: (n, *shape)."""
-        return (2 * key.uniform((n, *self.shape), like=self.theta.real) - 1) * self.theta.real.dtype.type(self.bound)
+        u = key.uniform((n, *self.shape), like=self.theta.real)
+        return combine.add((2 * self.bound, u), (-self.bound, resident(_one(u.dtype), u)), out=u)
 
     def negatives(self, batch: Array, key: Key, forwards: Forwards | None = None) -> Negatives:
         """As many chains as rows, from the buffer or from noise, some steps on; and the noise that is added to the data."""
         replay = self.state["replay"]
         slots = key.at("slots").permutation(len(replay), like=replay)[: len(batch)]
         anew = key.at("anew").uniform((len(slots), *[1] * len(self.shape)), np.float32, like=replay) < self.fresh
-        start = np.where(anew, self.uniform(len(slots), key.at("fresh")), replay[slots])
+        new, old = anew.astype(replay.dtype), (~anew).astype(replay.dtype)  # 0 or 1 for each chain
+        start = combine.add((new, self.uniform(len(slots), key.at("fresh"))), (old, replay[slots]))
         samples = langevin(self.energy, start, key.at("langevin"), **self.dynamics)  # type: ignore[arg-type]
-        jitter = self.data_noise * key.at("jitter").normal(batch.shape, like=batch) if self.data_noise else None
+        jitter = combine.add((self.data_noise, key.at("jitter").normal(batch.shape, like=batch))) if self.data_noise else None
         return Negatives(samples, slots, jitter)
 
     def step(self, batch: Array, key: Key) -> Terms:
@@ -188,7 +192,7 @@ class EBM(Model):
 
     def commit(self, noise: Negatives, forwards: Forwards) -> None:
         super().commit(noise, forwards)
-        replay = self.state["replay"].copy()
+        replay = combine.add(self.state["replay"])  # a copy: state is replaced, never written in place
         replay[noise.slots] = noise.samples
         self.state["replay"] = replay
 
@@ -234,3 +238,9 @@ class EBM(Model):
         if not self.draws_images:
             pictures["density"] = 1 - np.sqrt(self.energy_map())[None, None, :, :, None]
         return pictures
+
+
+@cache
+def _one(dtype: np.dtype[Any]) -> Array:
+    """1, without axes."""
+    return np.ones((), dtype)

@@ -18,6 +18,7 @@ import math
 import numpy as np
 
 from ..backend import Array
+from ..kernels.langevin import move
 from ..layers.layer import Layer
 from ..random import Key
 
@@ -46,6 +47,6 @@ def langevin(
     """
     noise = math.sqrt(2 * step) if noise is None else noise
     for i in range(steps):
-        down = slope(energy, x).clip(-clip, clip)
-        x = (x - step * down + noise * key.at(i).normal(x.shape, like=x)).clip(-bound, bound)
+        eps = key.at(i).normal(x.shape, like=x)
+        x = move(x, slope(energy, x), eps, step=step, noise=noise, clip=clip, bound=bound)
     return x

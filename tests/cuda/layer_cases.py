@@ -17,6 +17,8 @@ from minigen.kernels.flow import definition as plain_flow
 from minigen.kernels.gated import cuda as gated
 from minigen.kernels.gated import definition as plain_gated
 from minigen.kernels.gaussian import cuda as gaussian
+from minigen.kernels.langevin import cuda as langevin
+from minigen.kernels.langevin import definition as plain_langevin
 from minigen.kernels.layer_norm import cuda as layer_norm
 from minigen.kernels.layer_norm import definition as plain_layer_norm
 from minigen.kernels.logit import cuda as logit
@@ -157,6 +159,13 @@ def descended(n, momentum):
     assert np.array_equal(read[1], v)
     close(theta, exact[0], BOUND)
     close(v, exact[2], BOUND)
+
+
+def walked(n):
+    given = drawn((n,), "x", "slope", "eps")
+    for clip, bound in ((0.5, 1.0), (np.inf, np.inf)):
+        numbers = {"step": 0.25, "noise": 0.125, "clip": clip, "bound": bound}
+        close(langevin.move(*given, **numbers), plain_langevin.move(*wide(*given), **numbers), BOUND)
 
 
 def normal(n):
@@ -347,6 +356,7 @@ def cases():
         for momentum in (0.0, 0.9):
             run = lambda n=n, m=momentum: descended(n, m)
             yield Case(f"descent, momentum {momentum}, {title}", run, title == "below a block")
+        yield Case(f"a chain's move, {title}", lambda n=n: walked(n), title == "below a block")
         yield Case(f"gaussian, {title}", lambda n=n: normal(n), title == "below a block")
     for channels, n in ((1, 1), (2, 300), (7, 5), (33, 64), (48, 3)):
         yield Case(f"mixture of {channels} channels, {n} rows", lambda c=channels, n=n: mixed(c, n), channels == 7)

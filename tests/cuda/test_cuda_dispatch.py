@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import sys
 from types import SimpleNamespace
 
@@ -30,6 +31,7 @@ from minigen.kernels import (
     games,
     gated,
     gaussian,
+    langevin,
     layer_norm,
     logit,
     masked_conv2d,
@@ -74,6 +76,7 @@ LADDERS = {
     "gated": ("forward", "gradient"),
     "gaussian": ("loss", "divergence"),
     "layer_norm": ("forward", "gradient"),
+    "langevin": ("move",),
     "masked_conv2d": ("forward", "input_gradient", "weight_gradient"),
     "matmul": ("matmul",),
     "normalise": ("statistics", "scale", "sums", "gradient", "forward", "backward"),
@@ -271,6 +274,10 @@ def operations():
     yield "act norm", act_norm.forward, (rows, gain, gain + 1)
     yield "act norm, inverse", act_norm.inverse, (rows, gain, gain + 1)
     yield "act norm back", act_norm.gradient, (rows + 1, small[0][:, 0], rows, gain)
+    chain = {"step": 0.3, "noise": 0.1, "clip": 0.5}
+    for bound in (1.0, math.inf):
+        walk = lambda *given, c=bound: langevin.move(*given, **chain, bound=c)
+        yield f"a chain's move within {bound}", walk, (rows, rows - 1, rows[::-1])
     yield "gated unit", gated.forward, (moved[..., :4],)
     yield "gated unit back", gated.gradient, (moved, h)
     knotted, numbers = normal("b", 3, 2, 5) * 2, normal("h", 3, 2, 40)

@@ -34,6 +34,7 @@ FUNCTIONS = {
     "layer_norm": ("forward", "gradient"),
     "flow": ("loss",),
     "plu": ("forward", "inverse", "gradient"),
+    "langevin": ("move",),
     "reparameterize": ("sample", "gradient", "log_ratio"),
     "resample": (
         *("upsample", "upsample_transposed", "average", "average_transposed"),

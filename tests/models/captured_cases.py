@@ -79,8 +79,8 @@ CASES = {  # all of `models.names()`; what follows a comma tells cases of one mo
     "glow": images(0.27, levels=2, steps=1, width=4),
     "glow, recomputed": images(0.28, levels=2, steps=1, width=4, store=False),  # inverses
     "rbm": images(0.01, hidden=4, chains=8),  # chains that go on
-    "ebm": images(0.57, width=2, langevin_steps=2, replay=12, spectral=True, taken=5),  # a buffer, and places in it
-    "ebm, points": points(0.22, width=8, langevin_steps=3, replay=300),
+    "ebm": images(0.43, width=2, langevin_steps=2, replay=12, spectral=True, taken=5),  # a buffer, and places in it
+    "ebm, points": points(0.19, width=8, langevin_steps=3, replay=300),
     "pixelcnn": images(0.02, width=4, layers=2),
     "gated_pixelcnn": images(0.26, width=4, layers=3, classes=10, taken=LONG),
     "wavenet": sequences("plucked", 0.32, **WAVE),
