@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, real_dtype, resident
+from ..backend import Array
+from ..kernels.combine import add
 from ..losses import mse
 from ..random import Key
 from .diffusion_bound import chances, drawn_steps, factors
 from .objective import Forwarder, Forwards, Objective, Terms
-from .schedules import Schedule
+from .schedules import ByStep, Schedule
 
 if TYPE_CHECKING:
     from .diffusion import Diffusion
@@ -51,8 +52,7 @@ class Denoising(Objective):
 
     def steps(self, model: Diffusion, x0: Array, key: Key) -> Array:
         """t (N,), a random step for every row."""
-        t: Array = key.integers(model.schedule.T, len(x0), like=x0) + 1
-        return t
+        return key.integers(model.schedule.T, len(x0), start=1, like=x0)
 
     def loss(self, y: Array, target: Array, t: Array, *, scale: float = 1.0) -> tuple[Any, Array]:
         """The loss, and `scale` times dy (N, ...)."""
@@ -93,13 +93,13 @@ class WeightedDenoising(Denoising):
         a2, s2 = plan.alpha_bar[t], 1 - plan.alpha_bar[t]
         k2 = {"x0": 1.0, "noise": s2 / a2, "v": s2}[prediction]
         weight, chance = factors(plan, variance)[1], chances(plan.T, 1)
-        self.weights = np.concatenate(([0.0], weight[t] * k2 / (2 * math.log(2) * chance[t])))  # (T + 1,), by t
+        weights = np.concatenate(([0.0], weight[t] * k2 / (2 * math.log(2) * chance[t])))  # (T + 1,), by t
+        self.roots = ByStep(np.sqrt(weights))
 
     def steps(self, model: Diffusion, x0: Array, key: Key) -> Array:
         return drawn_steps(model.schedule.T, len(x0), key, x0, first=1)
 
     def loss(self, y: Array, target: Array, t: Array, *, scale: float = 1.0) -> tuple[Any, Array]:
-        weights = resident(self.weights, y)[t].astype(real_dtype(y.dtype)).reshape(-1, *(1,) * (y.ndim - 1))  # (N, 1 ...)
-        error = y - target  # (N, ...)
-        weighted = weights * error
-        return (weighted * error).mean(), weighted * (2 * scale / error.size)
+        root = self.roots.at(t, y)  # (N, 1 ...): weight (y - target)^2 = (root y - root target)^2
+        value, d = mse(add((root, y)), add((root, target)), scale=scale)
+        return value, add((root, d))

@@ -35,7 +35,7 @@ from .drawn_field import field_panel
 from .labelled import Labelled, asked_for, labelled
 from .model import Model
 from .objective import Terms
-from .schedules import PREDICTIONS, VARIANCES, schedule
+from .schedules import PREDICTIONS, VARIANCES, ByStep, schedule
 
 OPTIONS: dict[str, Any] = {
     "T": 1000,  # steps of the diffusion
@@ -76,6 +76,7 @@ class Diffusion(Model):
         if chosen["objective"] not in OBJECTIVES:
             raise ValueError(f"unknown objective {chosen['objective']!r}: there is {', '.join(OBJECTIVES)}")
         self.schedule = schedule(chosen["schedule"], chosen["T"])
+        self.times = ByStep((np.arange(self.schedule.T + 1) - 1) * (TIME_UNIT / self.schedule.T))
         self.prediction, self.variance = chosen["prediction"], chosen["variance"]
         self.classes, self.guidance = chosen["classes"], chosen["guidance"]
         self.jumps, self.eta, self.decay = min(chosen["jumps"], chosen["T"]), chosen["eta"], chosen["decay"]
@@ -111,7 +112,7 @@ class Diffusion(Model):
 
     def inputs(self, x_t: Array, t: Array, labels: Array | None = None, hidden: Array | None = None) -> tuple[Array, ...]:
         """What the network takes, at steps t (N,); a label that is hidden, or not given, is the class after the last."""
-        time = ((t - 1) * (TIME_UNIT / self.schedule.T)).astype(x_t.real.dtype)
+        time = self.times.at(t, x_t).reshape(-1)  # (N,)
         if self.classes is None:
             return x_t, time
         labels = zeros((len(x_t),), np.int64, like=x_t) + self.classes if labels is None else labels

@@ -37,6 +37,7 @@ from numpy.typing import DTypeLike
 from .. import optim
 from ..averaging import Average
 from ..backend import Array, Shape, to_device, zeros
+from ..kernels.combine import add
 from ..layers.layer import Layer
 from ..losses import mse
 from ..losses.likelihood import LOG_2PI
@@ -81,8 +82,10 @@ class PathRegression(Objective):
         forwards: Forwards | None = None,
     ) -> tuple[Terms, Forwards]:
         x0, x1, t = noise.x0, batch, noise.t.reshape(-1, *(1,) * (batch.ndim - 1))  # (N, 1, ...)
-        x_t, target = (1 - t) * x0 + t * x1, x1 - x0  # (N, ...), (N, ...)
-        made = (forwards or {}).get("field") or model.field.forward((x_t, model.clock * noise.t), train=train, key=noise.key)
+        x_t, target = add(x0, (t, x1), (-1, t, x0)), add(x1, (-1, x0))  # (1 - t) x0 + t x1 (N, ...), and (N, ...)
+        made = (forwards or {}).get("field") or model.field.forward(
+            (x_t, add((model.clock, noise.t))), train=train, key=noise.key
+        )
         v, cache = made  # (N, ...)
 
         loss, dv = mse(v, target, scale=scale)

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..backend import Array
+from ..kernels.combine import add
 from ..layers.combine import Concatenate
 from ..layers.composite import Composite, Sequential
 from ..layers.elementwise import SiLU
@@ -39,7 +40,7 @@ class PointField(Composite):
 
     def wire(self, f: Any, x: Tree) -> Array:
         x, t = x
-        return f.mlp(f.join((x, f.column(self.pace * t))))
+        return f.mlp(f.join((x, f.column(add((self.pace, t))))))
 
     def unwire(self, b: Any, dy: Array) -> Tree:
         parts = b.join(b.mlp(dy, need_dx=b.need_dx))

@@ -32,6 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..backend import Array, device_of, real_dtype, resident, to_device
+from ..kernels.combine import add
 
 SCHEDULES = ("linear", "cosine")
 PREDICTIONS = ("noise", "x0", "v")
@@ -47,6 +48,20 @@ class Posterior(NamedTuple):
     var: Array
 
 
+class ByStep:
+    """Numbers by step, (T + 1,) in float64, and those of the rows' steps in the type and on the device of what they stand beside."""
+
+    def __init__(self, numbers: Array) -> None:
+        self._of = {np.dtype(kind): numbers.astype(kind) for kind in (np.float32, np.float64)}
+
+    def at(self, t: Any, x: Array) -> Array:
+        """Those of t, a number or integers (N,): (N, 1 ...) beside x (N, ...)."""
+        table = resident(self._of[real_dtype(x.dtype)], x)
+        if isinstance(t, int | np.integer):
+            t = to_device(np.full(1, t), device_of(x))
+        return table[t].reshape(-1, *(1,) * (x.ndim - 1))
+
+
 class Schedule:
     """alpha_bar (T + 1,) in float64, alpha_bar_0 = 1, and what is computed from it. t and r: a number, or integers (N,).
 
@@ -59,6 +74,7 @@ class Schedule:
         if not (falls and self.alpha_bar[0] == 1 and self.alpha_bar[-1] > 0):
             raise ValueError(f"a schedule falls from alpha_bar_0 = 1 and stays above 0; got {self.alpha_bar}")
         self.T = len(self.alpha_bar) - 1
+        self._a, self._s = ByStep(np.sqrt(self.alpha_bar)), ByStep(np.sqrt(1 - self.alpha_bar))
 
     def bar(self, t: Any, x: Array) -> Array:
         """alpha_bar_t beside the rows of x: (N, 1 ...), in the real type and on the device of x."""
@@ -69,14 +85,12 @@ class Schedule:
 
     def scales(self, t: Any, x: Array) -> tuple[Array, Array]:
         """a and s: what of x_t is data, and what is noise; both (N, 1 ...)."""
-        bar, kind = self.bar(t, x), real_dtype(x.dtype)
-        return np.sqrt(bar).astype(kind), np.sqrt(1 - bar).astype(kind)
+        return self._a.at(t, x), self._s.at(t, x)
 
     def diffuse(self, x0: Array, t: Any, eps: Array) -> Array:
         """x_t = a x_0 + s eps: a sample of q(x_t | x_0) where eps (N, ...) is one of N(0, 1)."""
         a, s = self.scales(t, x0)
-        x_t: Array = a * x0 + s * eps
-        return x_t
+        return add((a, x0), (s, eps))
 
     def posterior(self, t: Any, r: Any, x: Array) -> Posterior:
         """The jump back from t to an earlier r; r = t - 1 is one step."""
@@ -96,8 +110,7 @@ class Schedule:
         """What a network of this kind of prediction should put out: (N, ...)."""
         if kind == "v":
             a, s = self.scales(t, x0)
-            v: Array = a * eps - s * x0
-            return v
+            return add((a, eps), (-1, s, x0))
         return eps if kind == "noise" else x0
 
     def data(self, kind: str, y: Array, x_t: Array, t: Any) -> Array:

@@ -69,10 +69,10 @@ CASES = {  # all of `models.names()`; what follows a comma tells cases of one mo
     "wgan": points(0.02, **GAN, critic_steps=3, decay=True, average=0.5),  # two kinds of step, clipped weights
     "wgan_gp": points(0.06, **GAN, critic_steps=2),  # second order
     "wgan_gp, images": images(0.18, width=4, latents=4, critic_steps=2, taken=5),
-    "ddpm": points(0.15, width=8),  # a schedule of the rate, an average
-    "ddpm, the bound": points(0.33, width=8, objective="bound"),  # steps by their chance
+    "ddpm": points(0.03, width=8),  # a schedule of the rate, an average
+    "ddpm, the bound": points(0.22, width=8, objective="bound"),  # steps by their chance: a search among T = 1000 numbers
     "ddpm, a U-Net": images(0.2, width=16, taken=LONG),
-    "flow_matching": points(0.12, width=8, depth=2),
+    "flow_matching": points(0.01, width=8, depth=2),
     "realnvp": points(0.11, hidden=8, depth=2, clip=0.5),  # the norm of a gradient decides on the device
     "neural_spline_flow": points(0.09, hidden=8, depth=2, bins=4),
     "conv_realnvp": images(0.33, levels=2, width=3, taken=LONG),
