@@ -49,7 +49,7 @@ class Posterior(NamedTuple):
 
 
 class ByStep:
-    """Numbers by step, (T + 1,) in float64, and those of the rows' steps in the type and on the device of what they stand beside."""
+    """Numbers by step, (T + 1,) in float64, and those of each row's step, in the type and on the device of the rows."""
 
     def __init__(self, numbers: Array) -> None:
         self._of = {np.dtype(kind): numbers.astype(kind) for kind in (np.float32, np.float64)}
