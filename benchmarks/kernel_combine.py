@@ -1,4 +1,4 @@
-"""Sums of branches, shifts of channels, halves and joined halves: what `benchmarks.kernels` times between the layers."""
+"""What `benchmarks.kernels` times between the layers: sums of branches, shifts, halves and joined halves, rows of tables."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from benchmarks.kernel_cases import Case, Peer, normal, tensor
+from minigen.random import Key
 
 
 def combine() -> Iterator[Case]:
@@ -44,6 +46,40 @@ def combine() -> Iterator[Case]:
             return (normal("x", rows, columns)[:, columns // 2 :],), {}
 
         yield Case("combine", "add", f"half of {rows}x{columns}", kind, half, copied)
+
+
+def rows() -> Iterator[Case]:
+    """The levels of wavenet, and symbols of a large alphabet."""
+    for kind, n, V, W in (("reference", 8192, 257, 32), ("ragged", 177, 11, 19), ("GPU", 1 << 17, 1024, 128)):
+
+        def take(n: int = n, V: int = V, W: int = W) -> Any:
+            return (normal("table", V, W), Key(5).integers(V, n)), {}
+
+        def put(n: int = n, V: int = V, W: int = W) -> Any:
+            ids = Key(5).permutation(V)[: max(1, V // 2)]
+            return (normal("table", V, W), ids, normal("rows", len(ids), W)), {}
+
+        def add_up(n: int = n, V: int = V, W: int = W) -> Any:
+            return (Key(5).integers(V, n), normal("dy", n, W), V), {}
+
+        def peers_take(given: Any) -> dict[str, Peer]:
+            table, ids = map(tensor, given)
+            return {"embedding": Peer(lambda: F.embedding(ids, table), as_it_is)}
+
+        def peers_put(given: Any) -> dict[str, Peer]:
+            table, ids, values = map(tensor, given)
+            table = table.clone()
+            return {"index_copy_": Peer(lambda: table.index_copy_(0, ids, values), as_it_is)}
+
+        def peers_add_up(given: Any) -> dict[str, Peer]:
+            ids, dy, V = tensor(given[0]), tensor(given[1]), given[2]
+            back = lambda: torch.ops.aten.embedding_dense_backward(dy, ids, V, -1, False)
+            return {"embedding's": Peer(back, as_it_is)}
+
+        what = f"{n} of {V}x{W}"
+        yield Case("rows", "take", what, kind, take, peers_take)
+        yield Case("rows", "put", what, kind, put, peers_put, changes=(0,))
+        yield Case("rows", "add_up", what, kind, add_up, peers_add_up)
 
 
 def summed(given: Any) -> dict[str, Peer]:

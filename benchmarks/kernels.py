@@ -63,6 +63,7 @@ MAKERS = (
     kernel_resampling.shifts,
     kernel_attention.attention,
     kernel_combine.combine,
+    kernel_combine.rows,
     kernel_passes.adam,
     kernel_passes.imagined,
     kernel_passes.average,

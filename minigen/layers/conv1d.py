@@ -14,12 +14,14 @@ N batch, T positions, C inputs, M outputs, k kernel.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from ..backend import Array, Shape, empty, zeros
+from ..backend import Array, Shape, resident, zeros
 from ..kernels import conv2d
+from ..kernels.combine import concatenate
 from ..kernels.conv2d.geometry import Pair
 from ..random import Key
 from .conv2d import ConvCache, Convolution
@@ -87,11 +89,7 @@ class Conv1d(Convolution):
         """x (N, 1, T, C); a causal layer's with R zeros in front."""
         if not self.causal:
             return x
-        N, _, T, C = x.shape
-        framed = empty((N, 1, self.reach + T, C), x.dtype, like=x)
-        framed[:, :, : self.reach] = 0
-        framed[:, :, self.reach :] = x
-        return framed
+        return concatenate((resident(_zeros(len(x), self.reach, x.shape[3], x.dtype), x), x), 2)
 
     # ---- the four passes, with a height of 1
 
@@ -147,3 +145,9 @@ class Conv1d(Convolution):
             y_t = sum(x @ w.W[i] for i, x in enumerate(seen))
         u_t = y_t + w.b if self.bias else y_t
         return u_t if self.activation is None else self.activation.f(u_t)
+
+
+@cache
+def _zeros(N: int, T: int, C: int, dtype: np.dtype[Any]) -> Array:
+    """What a causal convolution sees before the first time: (N, 1, T, C)."""
+    return np.zeros((N, 1, T, C), dtype)

@@ -11,13 +11,12 @@ V rows, W width; "..." any number of leading axes, the places n.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import partial
 from typing import NamedTuple
 
-import numpy as np
-
-from ..backend import Array, Shape, device_of, resident, zeros
+from ..backend import Array, device_of, zeros
 from ..kernels.matmul import matmul
+from ..kernels.rows import add_up, take
 from ..random import Key
 from .finish import rows
 from .initialisers import normal
@@ -47,26 +46,22 @@ class Embedding(Layer):
         if x.dtype.kind not in "iu":
             raise TypeError(f"Embedding({self.rows}, {self.width}) takes integers, and got {x.dtype} of shape {x.shape}")
         w = self.weights()
-        outside = (x < 0) | (x >= self.rows)  # (...)
-        if device_of(x) != "cpu":
-            nan = w.E.dtype.type(np.nan)
-            return np.where(outside[..., None], nan, w.E[np.where(outside, 0, x)]), EmbeddingCache(x, w)
-        if outside.any():
+        if device_of(x) == "cpu" and (outside := (x < 0) | (x >= self.rows)).any():
             raise ValueError(
                 f"Embedding({self.rows}, {self.width}) got id {x[outside][0]} in x of shape {x.shape}: it has "
                 f"{self.rows} rows, so ids are 0 .. {self.rows - 1}"
             )
-        return w.E[x], EmbeddingCache(x, w)
+        return take(w.E, x), EmbeddingCache(x, w)
 
     def backward(self, dy: Array, cache: EmbeddingCache, *, need_dx: bool = True, param_grads: bool = True) -> None:
         w = self.weights(cache)
         if param_grads and self.learns:
-            self.learn(w, E=lambda **into: add_rows(cache.ids, dy, w.E.shape, **into))
+            self.learn(w, E=partial(add_up, cache.ids.reshape(-1), rows(dy), self.rows))
 
     def jvp(self, x_dot: None, cache: EmbeddingCache, *, move_params: bool = False) -> tuple[Array, EmbeddingCache]:
         w = self.weights(cache)
         w_dot = self.weights_dot(w, move_params)
-        y_dot = w_dot.E[cache.ids] if w_dot else zeros((*cache.ids.shape, self.width), w.E.dtype, like=w.E)
+        y_dot = take(w_dot.E, cache.ids) if w_dot else zeros((*cache.ids.shape, self.width), w.E.dtype, like=w.E)
         return y_dot, EmbeddingCache(cache.ids, w_dot)
 
     def backward_jvp(
@@ -79,10 +74,10 @@ class Embedding(Layer):
         need_dx: bool = True,
         param_grads: bool = True,
     ) -> tuple[None, None]:
-        w, ids = self.weights(cache), cache.ids
+        w, ids = self.weights(cache), cache.ids.reshape(-1)
         if param_grads and self.learns:
-            dE_dot = add_rows(ids, dy_dot, w.E.shape)
-            self.learn_dot(w, tangents.w, E=(lambda: add_rows(ids, dy, w.E.shape), dE_dot))
+            dE_dot = add_up(ids, rows(dy_dot), self.rows)
+            self.learn_dot(w, tangents.w, E=(partial(add_up, ids, rows(dy), self.rows), dE_dot))
         return None, None
 
 
@@ -146,29 +141,6 @@ class Unembedding(Layer):
         if w_dot:
             dx_dot += _back(dy, w_dot.E)
         return _back(dy, w.E), dx_dot
-
-
-def add_rows(ids: Array, dy: Array, shape: Shape, *, out: Array | None = None, accumulate: bool = False) -> Array:
-    """out[ids[n]] += dy[n], where an id that occurs twice counts twice: (V, W), from zeros unless `accumulate`.
-
-    On a GPU it is a product, with a matrix that is 1 where place n has row v: adding at an index is left to atomic operations
-    there, whose order, and so the last bits of a sum, differ from run to run.
-    """
-    if device_of(dy) != "cpu":
-        chosen = (ids.reshape(-1, 1) == resident(_numbers(shape[0]), ids)).astype(dy.dtype)  # (n, V)
-        return matmul(chosen, rows(dy), transpose_a=True, out=out, accumulate=accumulate)
-    if out is None:
-        out = zeros(shape, dy.dtype, like=dy)
-    elif not accumulate:
-        out[...] = 0
-    np.add.at(out, ids.reshape(-1), rows(dy))
-    return out
-
-
-@cache
-def _numbers(n: int) -> Array:
-    """0 .. n - 1."""
-    return np.arange(n)
 
 
 def _scores(x: Array, E: Array) -> Array:

@@ -26,6 +26,7 @@ from numpy.typing import DTypeLike
 from .. import optim
 from ..backend import Array, Shape, device_of, resident, to_device
 from ..kernels import combine
+from ..kernels.rows import put, take
 from ..layers.composite import Sequential
 from ..layers.conv2d import Conv2d
 from ..layers.elementwise import SiLU
@@ -172,9 +173,10 @@ class EBM(Model):
         """As many chains as rows, from the buffer or from noise, some steps on; and the noise that is added to the data."""
         replay = self.state["replay"]
         slots = key.at("slots").permutation(len(replay), like=replay)[: len(batch)]
-        anew = key.at("anew").uniform((len(slots), *[1] * len(self.shape)), np.float32, like=replay) < self.fresh
-        new, old = anew.astype(replay.dtype), (~anew).astype(replay.dtype)  # 0 or 1 for each chain
-        start = combine.add((new, self.uniform(len(slots), key.at("fresh"))), (old, replay[slots]))
+        beside_rows = len(slots), *[1] * len(self.shape)
+        anew = key.at("anew").bernoulli(self.fresh, beside_rows, replay.dtype, like=replay)  # 0 or 1 for each chain
+        old = take(replay, slots)
+        start = combine.add(old, (anew, self.uniform(len(slots), key.at("fresh"))), (-1, anew, old))
         samples = langevin(self.energy, start, key.at("langevin"), **self.dynamics)  # type: ignore[arg-type]
         jitter = combine.add((self.data_noise, key.at("jitter").normal(batch.shape, like=batch))) if self.data_noise else None
         return Negatives(samples, slots, jitter)
@@ -192,8 +194,9 @@ class EBM(Model):
 
     def commit(self, noise: Negatives, forwards: Forwards) -> None:
         super().commit(noise, forwards)
+        assert noise.slots is not None
         replay = combine.add(self.state["replay"])  # a copy: state is replaced, never written in place
-        replay[noise.slots] = noise.samples
+        put(replay, noise.slots, noise.samples)
         self.state["replay"] = replay
 
     def batch_of(self, batch: Any) -> Array:

@@ -33,6 +33,7 @@ import numpy as np
 
 from ..backend import Array, device_of, real_dtype, resident, to_device
 from ..kernels.combine import add
+from ..kernels.rows import take
 
 SCHEDULES = ("linear", "cosine")
 PREDICTIONS = ("noise", "x0", "v")
@@ -59,7 +60,7 @@ class ByStep:
         table = resident(self._of[real_dtype(x.dtype)], x)
         if isinstance(t, int | np.integer):
             t = to_device(np.full(1, t), device_of(x))
-        return table[t].reshape(-1, *(1,) * (x.ndim - 1))
+        return take(table, t).reshape(-1, *(1,) * (x.ndim - 1))
 
 
 class Schedule:

@@ -23,6 +23,8 @@ from minigen.kernels.normalise import cuda as normalise
 from minigen.kernels.normalise import definition as plain_normalise
 from minigen.kernels.philox import cuda as philox
 from minigen.kernels.philox import definition as plain_philox
+from minigen.kernels.rows import cuda as rows
+from minigen.kernels.rows import definition as plain_rows
 from minigen.kernels.slopes import cuda as slopes
 from minigen.kernels.slopes import definition as plain_slopes
 from minigen.kernels.squares import cuda as squares
@@ -292,8 +294,25 @@ def pixels(N, K, P):
     within(dz, exact_dz, 4e-7 * np.abs(dnll).max())
 
 
+def at_places(n, V, W):
+    """Some places more than once, some rows never."""
+    ids, table, dy = Key(n).integers(V, n), Key(1).normal((V, W)), Key(2).normal((n, W))
+    np.testing.assert_array_equal(rows.take(table, ids), table[ids])
+    assert np.isnan(rows.take(table, np.array([V, -1]))).all()
+    moved, expected = table.copy(), table.copy()
+    few = Key(3).permutation(V)[: min(n, V)]
+    rows.put(moved, few, dy[: len(few)])
+    expected[few] = dy[: len(few)]
+    np.testing.assert_array_equal(moved, expected)
+    exact = plain_rows.add_up(ids, *wide(dy), V)
+    within(rows.add_up(ids, dy, V), exact, (n + 10) * U * np.abs(dy).max())
+    within(rows.add_up(ids, dy, V, out=table.copy(), accumulate=True), exact + table, (n + 10) * U * (np.abs(dy).max() + 5))
+
+
 def cases():
     """The table."""
+    for n, V, W in ((1, 1, 1), (20, 7, 3), (300, 1, 33), (5, 40, 1), (700, 9, 64)):
+        yield Case(f"rows, {n} of {V}x{W}", lambda n=n, V=V, W=W: at_places(n, V, W), n == 20)
     for title, n in FLAT.items():
         tiny = title == "below a block"
         for kind in activation.KINDS:

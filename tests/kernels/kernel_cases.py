@@ -9,11 +9,11 @@ import numpy as np
 from minigen.kernels.dispatch import Ladder, rungs
 
 OPERATIONS = (
-    *("act_norm", "activation", "adam", "affine", "attention", "average", "bernoulli"),
-    *("categorical", "clip", "combine", "conv2d", "epilogue", "flow", "games"),
-    *("gated", "gaussian", "langevin", "layer_norm", "logit", "masked_conv2d", "matmul"),
-    *("normalise", "pairs", "philox", "plu", "reparameterize", "resample", "sgd"),
-    *("slopes", "softmax", "spline", "squares", "sums", "units", "window"),
+    *("act_norm", "activation", "adam", "affine", "attention", "average", "bernoulli", "categorical"),
+    *("clip", "combine", "conv2d", "epilogue", "flow", "games", "gated", "gaussian"),
+    *("langevin", "layer_norm", "logit", "masked_conv2d", "matmul", "normalise", "pairs", "philox"),
+    *("plu", "reparameterize", "resample", "rows", "sgd", "slopes", "softmax", "spline"),
+    *("squares", "sums", "units", "window"),
 )
 TOLERANCE = {np.dtype(np.float32): 2e-6, np.dtype(np.float64): 1e-14}
 

@@ -40,6 +40,7 @@ FUNCTIONS = {
         *("upsample", "upsample_transposed", "average", "average_transposed"),
         *("largest", "picked", "largest_transposed"),
     ),
+    "rows": ("take", "put", "add_up"),
     "sgd": ("step",),
     "slopes": ("paid",),
     "softmax": ("forward", "gradient"),
