@@ -60,6 +60,8 @@ def _at_once(terms: tuple[Term, ...], out: Array | None) -> Array | None:
                 if one.dtype is not dtype or dtype.kind not in "fc":
                     return None
                 arrays += 1
+            elif isinstance(one, np.generic):
+                one = one.item()  # it must not decide the precision
             elif type(one) is not float and type(one) is not int:
                 return None
             value = one if value is None else value * one

@@ -5,6 +5,8 @@ Over rows, which is the gradient of what was added to every row, a bias or a shi
 
 from __future__ import annotations
 
+from typing import Any
+
 from minigen.backend import Array
 
 from .. import arguments
@@ -45,3 +47,13 @@ def products(a: Array, b: Array, *, out: Array | None = None, accumulate: bool =
     arguments.check_out("sums.products", out, a.shape[:1], arguments.same_kind("sums.products", a=a, b=b))
     found: Array = LADDER.choose(a.size, a, b).products(a, b, out=out, accumulate=accumulate)
     return found
+
+
+def inner(a: Array, b: Array) -> Any:
+    """<a, b>, the sum of all products of two arrays of one shape, in their precision; on a GPU it stays there, without axes.
+
+    Raises ValueError on shapes that differ, TypeError on mixed precisions.
+    """
+    arguments.check_equal_shapes("sums.inner", a=a, b=b)
+    arguments.same_kind("sums.inner", a=a, b=b)
+    return LADDER.choose(a.size, a, b).inner(a, b)

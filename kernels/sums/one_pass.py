@@ -24,6 +24,7 @@ from ..jit import CompiledTwice, compiled_for_one
 
 CHUNK = 4096  # numbers of a chunk at most, 16 KiB in float32
 ROWS = 512  # of a chunk at most
+PIECE = 1 << 18  # numbers of a dot product
 
 
 def over_rows(x: Array, *, out: Array | None = None, accumulate: bool = False) -> Array:
@@ -41,6 +42,15 @@ def products(a: Array, b: Array, *, out: Array | None = None, accumulate: bool =
     total = output(out, a.shape[:1], a.dtype, like=a)
     meet.of(a.size)(contiguous(a), contiguous(b), total, accumulate)
     return total
+
+
+def inner(a: Array, b: Array) -> Any:
+    """The inner product of all numbers: by BLAS, whose dot products are as fast as memory, in pieces that keep their digits."""
+    a, b = contiguous(a).reshape(-1), contiguous(b).reshape(-1)
+    total = 0.0
+    for begin in range(0, a.size, PIECE):
+        total += float(np.dot(a[begin : begin + PIECE], b[begin : begin + PIECE]))
+    return a.dtype.type(total)
 
 
 def rows_of(columns: int) -> int:

@@ -11,17 +11,19 @@ state: `commit` moves them, and all passes take them as constants. So sigma is l
 
 With converged vectors dW is also the gradient of W / sigma_1(W), since moving u and v changes u' M v in second order only.
 
-D the product of all axes of W but the last, M its last, the outputs.
+r = 1 / sigma. D the product of all axes of W but the last, M its last, the outputs.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..backend import Array, real_dtype, to_device
+from ..kernels.combine import add
 from ..kernels.matmul import matmul
+from ..kernels.sums import inner
 from ..random import Key
 from .layer import Layer
 
@@ -30,7 +32,7 @@ class SpectralNormCache(NamedTuple):
     W: Array  # as the layer holds it: commit iterates on what it is by then
     y: Array  # like W
     sigma: Array  # ()
-    P: Array | None  # like W, u v'
+    P: Any  # like W, u v'; None among tangents
 
 
 class SpectralNorm(Layer):
@@ -54,17 +56,17 @@ class SpectralNorm(Layer):
 
     def forward(self, x: Array, *, train: bool = False, key: Key | None = None) -> tuple[Array, SpectralNormCache]:
         W, u, v = x, self.state["u"], self.state["v"]
-        P = (u[:, None] * v).reshape(W.shape)
-        sigma = (P * W).sum()
-        y = W / sigma
+        P = add((u[:, None], v)).reshape(W.shape)
+        sigma = inner(P, W)
+        y = add((1 / sigma, W))
         return y, SpectralNormCache(W, y, sigma, P)
 
     def backward(self, dy: Array, cache: SpectralNormCache, *, need_dx: bool = True, param_grads: bool = True) -> Array | None:
         return _back(dy, cache) if need_dx else None
 
     def jvp(self, x_dot: Array, cache: SpectralNormCache, *, move_params: bool = False) -> tuple[Array, SpectralNormCache]:
-        sigma_dot = (cache.P * x_dot).sum()
-        y_dot = (x_dot - cache.y * sigma_dot) / cache.sigma
+        r, sigma_dot = 1 / cache.sigma, inner(cache.P, x_dot)
+        y_dot = add((r, x_dot), (-r * sigma_dot, cache.y))
         return y_dot, SpectralNormCache(x_dot, y_dot, sigma_dot, None)
 
     def backward_jvp(
@@ -79,9 +81,9 @@ class SpectralNorm(Layer):
     ) -> tuple[Array | None, Array | None]:
         if not need_dx:
             return None, None
-        dW = _back(dy, cache)
-        along = (dy_dot * cache.y + dy * tangents.y).sum()
-        return dW, (dy_dot - along * cache.P - dW * tangents.sigma) / cache.sigma
+        r, dW = 1 / cache.sigma, _back(dy, cache)
+        along = inner(dy_dot, cache.y) + inner(dy, tangents.y)
+        return dW, add((r, dy_dot), (-r * along, cache.P), (-r * tangents.sigma, dW))
 
     def commit(self, cache: SpectralNormCache) -> None:
         self._iterate(cache.W, self.iterations)
@@ -96,9 +98,10 @@ class SpectralNorm(Layer):
 
 def _back(dy: Array, cache: SpectralNormCache) -> Array:
     """dW."""
-    return (dy - (dy * cache.y).sum() * cache.P) / cache.sigma
+    r = 1 / cache.sigma
+    return add((r, dy), (-r * inner(dy, cache.y), cache.P))
 
 
 def _unit(a: Array) -> Array:
     """a / |a|."""
-    return a / np.maximum(np.sqrt((a * a).sum()), 1e-12)
+    return add((1 / np.maximum(np.sqrt(inner(a, a)), 1e-12), a))

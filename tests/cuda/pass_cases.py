@@ -167,6 +167,8 @@ def multiplied(R, D, accumulate):
     exact, terms = (a.astype(np.float64) * b).sum(1), np.abs(a.astype(np.float64) * b).sum(1)
     exact, terms = (exact + out, terms + np.abs(out)) if accumulate else (exact, terms)
     found = row_sums.products(a, b, out=out, accumulate=accumulate)
+    if not accumulate:
+        assert abs(row_sums.inner(a, b) - exact.sum()) <= 2.0**-23 * abs(exact.sum()) + 1e-12 * terms.sum()
     h = sums.Walk(R, D, 1, whole=True).block[1]
     assert (np.abs(found - exact) <= (-(-D // h) + np.log2(h) + 2) * 2.0**-24 * terms).all()
 

@@ -95,7 +95,7 @@ LADDERS = {
     "softmax": ("forward", "gradient"),
     "spline": ("forward", "inverse", "gradient"),
     "squares": ("loss",),
-    "sums": ("over_rows", "products"),
+    "sums": ("over_rows", "products", "inner"),
     "units": ("probabilities", "free_energy"),
     "window": ("cut",),
 }
@@ -171,6 +171,7 @@ def operations():
     yield "sums", lambda *v: normalise.sums(*v, leak=0.0), (rows, rows + 1, gain, gain)
     yield "sums over rows", sums.over_rows, (rows,)
     yield "sums over all rows", sums.over_rows, (a,)
+    yield "inner product of all", sums.inner, (rows, rows[:, ::-1] + 1)
     yield "inner products", sums.products, (a, a[::-1].copy() + 1)
     yield "gradient", lambda *v: normalise.gradient(*v, groups=2), (rows, rows + 1, gain, gain, *small)
     for more in (1, 40):

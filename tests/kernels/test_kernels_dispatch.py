@@ -46,7 +46,7 @@ FUNCTIONS = {
     "softmax": ("forward", "gradient"),
     "spline": ("forward", "inverse", "gradient"),
     "squares": ("loss",),
-    "sums": ("over_rows", "products"),
+    "sums": ("over_rows", "products", "inner"),
     "units": ("probabilities", "free_energy"),
     "window": ("cut",),
     "conv2d": ("forward", "input_gradient", "weight_gradient"),

@@ -195,6 +195,10 @@ def test_inner_products(n, d, dtype, seed):
     size = np.abs(wide(a) * wide(b)).sum(1)
     assert made.dtype == dtype
     assert (np.abs(made - exact) <= 2 * u * size).all()
+    whole, of_all = both(sums.inner, a, b)
+    assert whole.dtype == dtype
+    assert np.shape(whole) == ()
+    assert abs(whole - of_all) <= 6 * u * np.sqrt(n) * size.sum()
     for mode in ("numba", "definition"):
         with rungs(mode):
             into = held.copy()
@@ -282,6 +286,8 @@ def test_errors_name_what_is_wrong():
         sums.over_rows(x, accumulate=True)
     with pytest.raises(ValueError, match=r"sums.over_rows: out must be \(3,\) float32, got \(4,\) float32"):
         sums.over_rows(x, out=np.zeros(4, np.float32))
+    with pytest.raises(ValueError, match=r"sums.inner: shapes differ, a \(4, 3\), b \(2, 3\)"):
+        sums.inner(x, x[:2])
     with pytest.raises(ValueError, match=r"sums.products: shapes differ, a \(4, 3\), b \(2, 3\)"):
         sums.products(x, x[:2])
     with pytest.raises(ValueError, match=r"sums.products: accumulate=True adds into out: pass out="):
