@@ -69,12 +69,3 @@ def check_out(operation: str, out: Any, shape: Shape, dtype: np.dtype[Any]) -> N
 def output(out: Array | None, shape: Shape, dtype: np.dtype[Any], *, like: Array) -> Array:
     """`out`, or a new array from the allocator."""
     return empty(shape, dtype, like=like) if out is None else out
-
-
-def contiguous(x: Array) -> Array:
-    """`x` itself where it is C-contiguous, else a copy in memory from the allocator."""
-    if x.flags.c_contiguous:
-        return x
-    from .combine import contiguous as copied
-
-    return copied(x)

@@ -10,7 +10,7 @@ import ctypes
 import math
 import weakref
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from types import ModuleType
@@ -169,15 +169,6 @@ def zeros(shape: int | Shape, dtype: DTypeLike = np.float32, *, like: Any = None
     out = empty(shape, dtype, like=like)
     out[...] = 0
     return out
-
-
-def concatenate(parts: Sequence[Array], axis: int = 0) -> Array:
-    """The parts, one or more, one after the other along `axis`, in memory from the allocator."""
-    first = parts[0]
-    shape = list(first.shape)
-    shape[axis] = sum(part.shape[axis] for part in parts)
-    whole = empty(tuple(shape), np.result_type(*(part.dtype for part in parts)), like=first)
-    return array_module(first).concatenate(parts, axis, out=whole)
 
 
 def aligned_zeros(n: int, dtype: DTypeLike, *, like: Any = None) -> Array:

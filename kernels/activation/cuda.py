@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from minigen.backend import Array, empty_like
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..cuda.launch import each
 
 KINDS = ("leaky", "tanh", "sigmoid", "silu", "softplus")  # in the order of the kernel's KIND

@@ -11,7 +11,7 @@ import math
 
 from minigen.backend import Array, empty_like
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..cuda.launch import each
 
 IMAGINED = "adam/imagined.cu"

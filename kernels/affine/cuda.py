@@ -11,7 +11,7 @@ import numpy as np
 
 from minigen.backend import Array, empty, empty_like
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..cuda.launch import each
 from ..cuda.sums import Walk
 

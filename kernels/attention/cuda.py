@@ -15,7 +15,7 @@ import math
 
 from minigen.backend import Array, empty, empty_like
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..cuda.launch import launch
 
 SIDE, WIDEST = 16, 128  # as in flash.cu

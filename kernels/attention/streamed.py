@@ -34,7 +34,7 @@ from numba.extending import register_jitable
 
 from minigen.backend import Array, empty, empty_like
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..jit import ARITHMETIC, WIDE, compiled, registers
 from ..pool import thread_count
 from ..vector_math import exp

@@ -15,7 +15,8 @@ import numpy as np
 
 from minigen.backend import Array, empty, empty_like
 
-from ..arguments import contiguous, output
+from ..arguments import output
+from ..combine import contiguous
 from ..cuda.sums import Walk, total
 
 

@@ -22,7 +22,8 @@ from numba import prange
 
 from minigen.backend import Array, empty, empty_like
 
-from ..arguments import contiguous, output
+from ..arguments import output
+from ..combine import contiguous
 from ..jit import CompiledTwice
 from ..vector_math import exp, log1p, softplus
 

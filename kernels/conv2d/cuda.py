@@ -15,7 +15,8 @@ import math
 
 from minigen.backend import Array, Shape, empty
 
-from ..arguments import contiguous, output
+from ..arguments import output
+from ..combine import contiguous
 from ..cuda.launch import launch
 from ..cuda.tiling import run, tiling
 from ..epilogue import cuda as epilogue

@@ -26,7 +26,8 @@ from __future__ import annotations
 
 from minigen.backend import Array, Shape, empty, zeros
 
-from ..arguments import contiguous, output
+from ..arguments import output
+from ..combine import contiguous
 from ..matmul import register_tile
 from ..pool import thread_count
 from . import depthwise, fold, tables, thin

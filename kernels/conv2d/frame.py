@@ -13,7 +13,7 @@ from numba import prange
 
 from minigen.backend import Array, empty
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..jit import CompiledTwice
 from .geometry import Pair
 

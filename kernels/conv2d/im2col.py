@@ -26,7 +26,8 @@ from numba import prange
 
 from minigen.backend import Array, Shape, empty, zeros
 
-from ..arguments import contiguous, output
+from ..arguments import output
+from ..combine import contiguous
 from ..jit import compiled
 from ..matmul.register_tile import matmul
 from .definition import inside, runs

@@ -55,7 +55,8 @@ from typing import NamedTuple
 
 from minigen.backend import Array, Shape, empty
 
-from ..arguments import contiguous, output
+from ..arguments import output
+from ..combine import contiguous
 from ..pool import thread_count
 from .geometry import Geometry, Pair, geometry
 from .winograd_tiles import COLUMNS, KERNELS, LANES, ROWS

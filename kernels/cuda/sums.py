@@ -16,7 +16,8 @@ import numpy as np
 
 from minigen.backend import Array, empty
 
-from ..arguments import contiguous, output
+from ..arguments import output
+from ..combine import contiguous
 from .launch import launch
 
 THREADS, WIDEST = 256, 32  # of a block, and its channels at most: a warp reads 32 neighbours in one piece

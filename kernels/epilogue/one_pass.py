@@ -18,7 +18,7 @@ from numba import prange
 
 from minigen.backend import Array, empty, empty_like, zeros
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..jit import CompiledTwice
 from ..sums.one_pass import add_up, rows_of
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from minigen.backend import Array, empty, empty_like
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..cuda.sums import Walk
 
 KINDS = ("cross_entropy", "saturating", "squares", "linear", "hinge")  # in the order of the kernel's KIND

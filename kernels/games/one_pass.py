@@ -17,7 +17,7 @@ import numpy as np
 
 from minigen.backend import Array, empty_like
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..jit import compiled_for_one
 from ..vector_math import sigmoid, softplus
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from minigen.backend import Array, empty, empty_like
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..cuda.launch import each
 
 FILE = "gated/one_pass.cu"

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigen.backend import Array, concatenate
+from minigen.backend import Array
 
 from ..activation.definition import sigmoid
+from ..combine import concatenate
 
 
 def forward(x: Array) -> Array:

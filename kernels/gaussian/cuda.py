@@ -17,7 +17,7 @@ import numpy as np
 
 from minigen.backend import Array, empty, empty_like
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..cuda.sums import Walk, total
 
 

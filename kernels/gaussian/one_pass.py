@@ -27,7 +27,7 @@ from numba.extending import overload
 
 from minigen.backend import Array, empty, empty_like
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..jit import CompiledTwice
 from ..vector_math import exactly, exp
 from .definition import LOG_2PI

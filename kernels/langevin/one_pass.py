@@ -16,7 +16,7 @@ from numba import prange
 
 from minigen.backend import Array, empty_like
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..jit import CompiledTwice
 
 

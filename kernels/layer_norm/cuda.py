@@ -11,7 +11,7 @@ from typing import Any
 
 from minigen.backend import Array, empty, empty_like
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..cuda.launch import launch
 
 ROWS = 8  # of a block

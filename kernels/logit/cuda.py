@@ -12,7 +12,7 @@ from typing import Any
 
 from minigen.backend import Array, empty, empty_like
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..cuda.launch import each
 from ..cuda.sums import Walk
 

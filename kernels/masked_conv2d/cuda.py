@@ -18,7 +18,8 @@ import numpy as np
 
 from minigen.backend import Array, array_module
 
-from ..arguments import contiguous, output
+from ..arguments import output
+from ..combine import contiguous
 from ..cuda.tiling import run, tiling
 from ..rounding import PRECISIONS, chosen_precision
 from .definition import Taps

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from minigen.backend import Array, empty
 
-from ..arguments import contiguous, output
+from ..arguments import output
+from ..combine import contiguous
 from ..cuda.launch import launch
 from ..cuda.tiling import run, tiling
 from ..rounding import chosen_precision

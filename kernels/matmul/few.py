@@ -23,7 +23,8 @@ import numpy as np
 
 from minigen.backend import Array
 
-from ..arguments import contiguous, output
+from ..arguments import output
+from ..combine import contiguous
 from ..jit import compiled_for_one
 
 ZERO, ONE, TWO, THREE, FOUR = (np.uint64(n) for n in range(5))  # positions are unsigned: see register_tile.py

@@ -39,7 +39,8 @@ from numba import prange
 
 from minigen.backend import Array, empty
 
-from ..arguments import contiguous, output
+from ..arguments import output
+from ..combine import contiguous
 from ..jit import WIDE, compiled, fetch, registers
 from ..pool import thread_count
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from minigen.backend import Array, empty, empty_like
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..cuda.launch import each, launch
 from ..cuda.sums import Walk, joined, power_of_two
 

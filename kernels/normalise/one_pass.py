@@ -27,7 +27,7 @@ from numba import prange
 
 from minigen.backend import Array, empty, empty_like
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..jit import CompiledTwice, compiled_for_one
 from ..sums.one_pass import add_up, rows_of
 from ..vector_math import sigmoid

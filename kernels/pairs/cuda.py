@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from minigen.backend import Array, empty, empty_like
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..cuda.sums import Walk
 
 FILE = "pairs/rows.cu"

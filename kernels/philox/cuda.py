@@ -17,7 +17,7 @@ import numpy as np
 
 from minigen.backend import Array, empty
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..cuda.launch import each, launch
 from .definition import Words
 

@@ -33,7 +33,7 @@ from numba.extending import register_jitable
 
 from minigen.backend import Array, empty
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..jit import compiled
 from .definition import Words
 

@@ -21,7 +21,7 @@ from numba.extending import register_jitable
 
 from minigen.backend import Array, empty, empty_like
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..jit import ARITHMETIC, compiled_for_one
 from ..vector_math import exp
 

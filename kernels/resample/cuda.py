@@ -14,7 +14,7 @@ import numpy as np
 
 from minigen.backend import Array, Shape, empty
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..conv2d.geometry import Geometry
 from ..cuda.launch import each
 

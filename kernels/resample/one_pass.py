@@ -23,7 +23,7 @@ from numba import prange
 
 from minigen.backend import Array, Shape, empty
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..conv2d.geometry import Geometry
 from ..jit import compiled
 from ..pool import thread_count

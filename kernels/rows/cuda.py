@@ -15,7 +15,8 @@ import numpy as np
 
 from minigen.backend import Array, empty
 
-from ..arguments import contiguous, output
+from ..arguments import output
+from ..combine import contiguous
 from ..cuda.launch import each, launch
 from ..cuda.sums import Walk
 

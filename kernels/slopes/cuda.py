@@ -16,7 +16,7 @@ import numpy as np
 
 from minigen.backend import Array, empty, empty_like
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..cuda.sums import Walk, total
 
 RULES = ("half_square", "squared_excess")  # in the order of the kernel's RULE

@@ -18,7 +18,7 @@ from numba import prange
 
 from minigen.backend import Array, empty_like
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..jit import compiled
 from ..vector_math import exp, largest
 

@@ -43,10 +43,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigen.backend import Array, concatenate, resident
+from minigen.backend import Array, resident
 
 from ..activation.definition import forward as activated
 from ..activation.definition import sigmoid
+from ..combine import concatenate
 
 FLAT = 1e-5  # the least slope at a knot: of 0 there would be no logarithm
 UNIT = math.log(math.expm1(1 - FLAT))  # FLAT + softplus(UNIT) = 1

@@ -22,7 +22,7 @@ from numba.extending import register_jitable
 
 from minigen.backend import Array, empty, empty_like
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..jit import ARITHMETIC, CompiledTwice
 from ..vector_math import exactly, exp, sigmoid, softplus
 from .definition import FLAT, UNIT

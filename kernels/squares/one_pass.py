@@ -20,7 +20,7 @@ from numba import prange
 
 from minigen.backend import Array, empty, empty_like
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..jit import CompiledTwice
 
 CHUNK = 4096

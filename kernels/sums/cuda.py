@@ -17,7 +17,8 @@ import numpy as np
 
 from minigen.backend import Array, empty
 
-from ..arguments import contiguous, output
+from ..arguments import output
+from ..combine import contiguous
 from ..cuda import sums
 from ..cuda.launch import launch
 from ..cuda.sums import THREADS, Walk

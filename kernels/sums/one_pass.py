@@ -19,7 +19,8 @@ from numba import prange
 
 from minigen.backend import Array, empty
 
-from ..arguments import contiguous, output
+from ..arguments import output
+from ..combine import contiguous
 from ..jit import CompiledTwice, compiled_for_one
 
 CHUNK = 4096  # numbers of a chunk at most, 16 KiB in float32

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from minigen.backend import Array, empty
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..cuda.launch import each
 
 

@@ -15,7 +15,7 @@ from numba import prange
 
 from minigen.backend import Array, empty
 
-from ..arguments import contiguous
+from ..combine import contiguous
 from ..jit import CompiledTwice
 
 

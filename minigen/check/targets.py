@@ -67,7 +67,7 @@ KERNELS = {  # whose definitions are broken, and the cases that use them
     "normalise": tuple(case.name for case in CASES if issubclass(case.cls, BatchNorm | GroupNorm)),
     "layer_norm": tuple(case.name for case in CASES if case.cls is LayerNorm),
     "epilogue": ("Linear and ReLU",),
-    "sums": ("Linear", "Linear with computed weights", "InnerProduct"),
+    "sums": ("Linear", "Linear with computed weights", "InnerProduct", "SpectralNorm by itself"),
 }
 FORWARD = ("forward", "wire", "f", "fix", "weights")  # what derivatives are measured against is not broken
 

@@ -23,9 +23,9 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from ..backend import Array, Shape, concatenate
+from ..backend import Array, Shape
 from ..kernels import attention
-from ..kernels.arguments import contiguous
+from ..kernels.combine import concatenate, contiguous
 from ..random import Key
 from .combine import Split
 from .composite import Composite

@@ -19,8 +19,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..backend import Array, concatenate
+from ..backend import Array
 from ..kernels import gated
+from ..kernels.combine import concatenate
 from ..random import Key
 from .layer import Layer
 

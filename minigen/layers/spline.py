@@ -21,8 +21,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, concatenate
+from ..backend import Array
 from ..kernels import spline
+from ..kernels.combine import concatenate
 from ..kernels.spline.definition import (
     Knots,
     Traced,

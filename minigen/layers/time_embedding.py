@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, concatenate, real_dtype, resident
+from ..backend import Array, real_dtype, resident
+from ..kernels.combine import concatenate
 from ..random import Key
 from .layer import Layer
 

@@ -24,7 +24,8 @@ from numpy.typing import DTypeLike
 
 from .. import optim
 from ..averaging import Average
-from ..backend import Array, Shape, concatenate, device_of, to_device, zeros
+from ..backend import Array, Shape, device_of, to_device, zeros
+from ..kernels.combine import concatenate
 from ..layers.layer import Layer
 from ..random import Key
 from . import diffusion_sampling as sampling

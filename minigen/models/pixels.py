@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, concatenate
+from ..backend import Array
+from ..kernels.combine import concatenate
 from ..layers.elementwise import sigmoid
 from ..losses import bernoulli, categorical, log_softmax
 
