@@ -72,7 +72,7 @@ def test_concatenate_takes_its_memory_from_the_workspace(axis):
     assert whole.dtype == np.complex128
     assert np.array_equal(whole, np.concatenate(parts, axis))
     with pytest.raises(ValueError, match="concatenation axis must match exactly"):
-        backend.concatenate((np.ones((2, 3)), np.ones((3, 2))), 0)
+        concatenate((np.ones((2, 3)), np.ones((3, 2))), 0)
 
 
 # ---- the workspace
