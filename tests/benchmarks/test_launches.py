@@ -5,14 +5,14 @@ import pytest
 from benchmarks import launches
 
 
-@pytest.mark.parametrize(("name", "ours", "library"), [("vae", 30, 7), ("dcgan", 103, 28)])
+@pytest.mark.parametrize(("name", "ours", "library"), [("vae", 35, 1), ("dcgan", 119, 12)])
 def test_a_step_has_no_more_launches_than_it_had(name, ours, library):
     """Bias and activation ride along with every product, and a normalisation leaves the array library nothing."""
     counted, others, share = launches_of(name)
     assert "epilogue_finish" not in counted
     assert counted.total() <= ours
     assert others <= library
-    assert share < 0.03
+    assert share < 0.001
 
 
 def launches_of(name):
