@@ -128,12 +128,12 @@ Found: TypeAlias = tuple[tuple[str, str, str], tuple[str, ...]]  # (module, clas
 def _of_layers(module: types.ModuleType) -> Iterator[Found]:
     for cls in [thing for thing in vars(module).values() if inspect.isclass(thing) and thing.__module__ == module.__name__]:
         users = _users(cls)
-        reached = _reached(cls, module) if users else set()
+        reached, spaces = _reached(cls, module) if users else (set(), [])
         for name in [n for n in vars(cls) if n in METHODS or n in reached]:
             if not _is_guard(name) and function_of(vars(cls)[name]) is not None:
                 yield (module.__name__, cls.__name__, name), users
         for name in sorted(reached):
-            helper = vars(module).get(name)
+            helper = next((space[name] for space in spaces if name in space), None)
             if inspect.isfunction(helper) and helper.__module__.startswith(LAYERS) and not _is_guard(name):
                 yield (helper.__module__, "", helper.__name__), users
 
@@ -146,23 +146,29 @@ def _users(cls: type) -> tuple[str, ...]:
     return tuple(case.name for case in sorted(own, key=lambda case: case.cls is not cls))
 
 
-def _reached(cls: type, module: types.ModuleType) -> set[str]:
-    """The names that the derivatives of a class mention, its own or inherited, directly or through other functions."""
+def _reached(cls: type, module: types.ModuleType) -> tuple[set[str], list[dict[str, Any]]]:
+    """The names that the derivatives of a class mention, its own or inherited, directly or through other functions.
+
+    And the names of the modules, its own first, that those functions are of.
+    """
     methods = {name: thing for base in reversed(cls.__mro__) for name, thing in vars(base).items()}
     reached: set[str] = set()
+    spaces = [vars(module)]
     fresh = {name for name in methods if name in METHODS}
     while fresh:
         name = fresh.pop()
-        function = function_of(methods.get(name)) or function_of(vars(module).get(name))
+        function = function_of(methods.get(name)) or function_of(next((s[name] for s in spaces if name in s), None))
         if function is None or not function.__module__.startswith(LAYERS):
             continue
+        if all(function.__globals__ is not space for space in spaces) and name not in methods:
+            spaces.append(function.__globals__)
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
         mentioned = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
         mentioned |= {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
-        known = {n for n in mentioned if (n in methods or n in vars(module)) and n not in FORWARD}
+        known = {n for n in mentioned if (n in methods or any(n in space for space in spaces)) and n not in FORWARD}
         fresh |= known - reached
         reached |= known
-    return reached
+    return reached, spaces
 
 
 def _of_losses(module: types.ModuleType) -> Iterator[Found]:

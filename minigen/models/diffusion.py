@@ -112,8 +112,14 @@ class Diffusion(Model):
         return (batch, None) if self.classes is None else (batch.images, batch.labels)
 
     def inputs(self, x_t: Array, t: Array, labels: Array | None = None, hidden: Array | None = None) -> tuple[Array, ...]:
-        """What the network takes, at steps t (N,); a label that is hidden, or not given, is the class after the last."""
-        time = self.times.at(t, x_t).reshape(-1)  # (N,)
+        """What the network takes, at steps t (N,), or between two.
+
+        A label that is hidden, or not given, is the class after the last.
+        """
+        if t.dtype.kind in "iu":
+            time = self.times.at(t, x_t).reshape(-1)  # (N,)
+        else:  # between two steps, where a probability flow goes (metrics/probability_flow.py)
+            time = ((t - 1) * (TIME_UNIT / self.schedule.T)).astype(x_t.real.dtype)
         if self.classes is None:
             return x_t, time
         labels = zeros((len(x_t),), np.int64, like=x_t) + self.classes if labels is None else labels
