@@ -24,6 +24,13 @@ def and_then(layer: Any, u: Array) -> Array:
 
 FINISH_CASES: tuple[Case, ...] = (
     Case(
+        "Linear and a leak that turns the sign",
+        Linear,
+        lambda s: Linear(s.a, s.b, activation=LeakyReLU(-0.5)),
+        rows,
+        reference=lambda l, x: and_then(l, x @ l.params["W"] + l.params["b"]),
+    ),
+    Case(
         "Linear and ReLU",
         Linear,
         lambda s: Linear(s.a, s.b, activation=ReLU()),
