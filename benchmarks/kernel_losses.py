@@ -102,7 +102,7 @@ def reparameterize() -> Iterator[Case]:
 
 def slopes() -> Iterator[Case]:
     """The slopes of a critic of images and of points, with what is paid for them; PyTorch's calls by hand."""
-    for kind, *shape in (("reference", 64, 28, 28, 1), ("large", 512, 3072), ("ragged", 127, 131), ("GPU", 1 << 14, 1 << 10)):
+    for kind, *shape in (("reference", 64, 784), ("large", 512, 3072), ("ragged", 127, 131), ("GPU", 1 << 14, 1 << 10)):
 
         def excess(shape: Any = shape) -> Any:
             return ("squared_excess", 0.05 * normal("g", *shape)), {"weight": 10.0}
