@@ -134,6 +134,21 @@ def resident(constant: Array, like: Any) -> Array:
     return _residents[name][1]
 
 
+class Constant:
+    """Numbers of the host that never change, in the real type and on the device of an array: made and moved once each."""
+
+    def __init__(self, numbers: Any) -> None:
+        self.numbers = np.asarray(numbers, np.float64)
+        self._of: dict[np.dtype[Any], Array] = {}
+
+    def beside(self, x: Array) -> Array:
+        """They, to be multiplied with x."""
+        kind = real_dtype(x.dtype)
+        if kind not in self._of:
+            self._of[kind] = self.numbers.astype(kind)
+        return resident(self._of[kind], x)
+
+
 def fill(there: Array, values: Array) -> None:
     """Copies an array of the host into one on a device."""
     if isinstance(there, np.ndarray):

@@ -107,9 +107,14 @@ def contiguous(x: Array) -> Array:
     """`x` itself where it is C-contiguous, else a copy in memory from the allocator."""
     if x.flags.c_contiguous:
         return x
-    copy = empty_like(x)
-    if type(x) is np.ndarray:
-        copy[...] = x
+    made = empty_like(x)
+    copy(x, made)
+    return made
+
+
+def copy(x: Array, out: Array) -> None:
+    """out = x, both of any type, and `out` a view that x is broadcast to."""
+    if type(out) is np.ndarray:
+        out[...] = x
     else:
-        LADDER.choose(1, x).add(x, out=copy)
-    return copy
+        LADDER.choose(1, out, x).add(x, out=out)

@@ -10,7 +10,6 @@ Legend: N rows, K chunks of all parts of z. logdet, dlogdet (N,); a part and its
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from minigen.backend import Array, empty, empty_like
 from ..combine import contiguous
 from ..cuda.launch import THREADS, launch
 from ..cuda.sums import Walk
+from ..gaussian.definition import LOG_2PI
 
 FILE = "flow/one_pass.cu"
 
@@ -35,7 +35,7 @@ def loss(logdet: Array, *z: Array, scale: float = 1.0) -> tuple[Any, ...]:
         walk.launch(FILE, "flow_prior", contiguous(part), d, its, part.size, walk.chunk, share)
         first += walk.many
     prior, volume = empty((), np.float64, like=logdet), empty((), np.float64, like=logdet)
-    dlogdet, per_row = empty_like(logdet), sum(part.size for part in z) / N * math.log(2 * math.pi) / 2
+    dlogdet, per_row = empty_like(logdet), sum(part.size for part in z) / N * LOG_2PI / 2
     given = sums, contiguous(logdet), prior, volume, dlogdet, len(sums), N, per_row, share
     launch(FILE, "flow_joined", (1,), (1, THREADS), *given)
     return prior, volume, dlogdet, *dz

@@ -10,14 +10,13 @@ Legend: N rows; logdet, dlogdet (N,); the parts of z and their gradients (N, ...
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from minigen.backend import Array
 
-LOG_2PI = math.log(2 * math.pi)
+from ..gaussian.definition import LOG_2PI
 
 
 def loss(logdet: Array, *z: Array, scale: float = 1.0) -> tuple[Any, ...]:

@@ -21,8 +21,8 @@ from numba import prange
 from minigen.backend import Array, empty, empty_like
 
 from ..combine import contiguous
+from ..gaussian.definition import LOG_2PI
 from ..jit import CompiledTwice
-from .definition import LOG_2PI
 
 CHUNK = 4096
 

@@ -9,10 +9,11 @@ from minigen.backend import Array
 
 from .. import arguments
 from ..dispatch import Ladder
+from .definition import RULES
+
+__all__ = ["RULES", "paid"]
 
 LADDER = Ladder(__name__, numba="one_pass", numba_from=1 << 9)  # work: elements
-
-RULES = ("half_square", "squared_excess")
 
 
 def paid(rule: str, g: Array, *, weight: float = 1.0, scale: float = 1.0) -> tuple[Any, Array]:

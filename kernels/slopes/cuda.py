@@ -18,8 +18,7 @@ from minigen.backend import Array, empty, empty_like
 
 from ..combine import contiguous
 from ..cuda.sums import Walk, total
-
-RULES = ("half_square", "squared_excess")  # in the order of the kernel's RULE
+from .definition import RULES
 
 
 def paid(rule: str, g: Array, *, weight: float = 1.0, scale: float = 1.0) -> tuple[Any, Array]:

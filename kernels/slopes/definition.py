@@ -19,6 +19,8 @@ import numpy as np
 
 from minigen.backend import Array
 
+RULES = ("half_square", "squared_excess")
+
 
 def paid(rule: str, g: Array, *, weight: float = 1.0, scale: float = 1.0) -> tuple[Any, Array]:
     """-> (value, dg)."""

@@ -22,10 +22,10 @@ from minigen.backend import Array, empty
 from ..arguments import output
 from ..combine import contiguous
 from ..jit import CompiledTwice, compiled_for_one
+from .dot import dot
 
 CHUNK = 4096  # numbers of a chunk at most, 16 KiB in float32
 ROWS = 512  # of a chunk at most
-PIECE = 1 << 18  # numbers of a dot product
 
 
 def over_rows(x: Array, *, out: Array | None = None, accumulate: bool = False) -> Array:
@@ -46,12 +46,8 @@ def products(a: Array, b: Array, *, out: Array | None = None, accumulate: bool =
 
 
 def inner(a: Array, b: Array) -> Any:
-    """The inner product of all numbers: by BLAS, whose dot products are as fast as memory, in pieces that keep their digits."""
-    a, b = contiguous(a).reshape(-1), contiguous(b).reshape(-1)
-    total = 0.0
-    for begin in range(0, a.size, PIECE):
-        total += float(np.dot(a[begin : begin + PIECE], b[begin : begin + PIECE]))
-    return a.dtype.type(total)
+    """The inner product of all numbers, by BLAS."""
+    return a.dtype.type(dot(contiguous(a).reshape(-1), contiguous(b).reshape(-1)))
 
 
 def rows_of(columns: int) -> int:

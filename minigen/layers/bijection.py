@@ -6,16 +6,15 @@ By the change of variables, log p(x) = log p(z) + logdet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ..kernels import combine
 from ..random import Key
 from .composite import Composite, Sequential
 from .layer import Cache, Layer, StaleCacheError
 from .params import Params
 from .tree import Tree
-from .wiring import There
+from .wiring import There, add
 
 
 class Bijection(Layer):
@@ -24,12 +23,6 @@ class Bijection(Layer):
     def inverse(self, z: Tree) -> tuple[Tree, Any]:
         """x and log |det dx/dz|, which is minus the logdet of forward at x."""
         raise NotImplementedError(f"{type(self).__name__}.inverse is not written")
-
-
-def total(logdets: Sequence[Any]) -> Any:
-    """The sum of log-determinants, (N,) each or the constant 0, which is left out."""
-    arrays = [logdet for logdet in logdets if not isinstance(logdet, int)]
-    return combine.add(*arrays) if arrays else 0
 
 
 class ReversedCache(NamedTuple):
@@ -77,7 +70,7 @@ class Chain(Composite, Bijection):
         for name in self.bijections.layers:
             x, logdet = f[name](x)
             logdets.append(logdet)
-        return x, total(logdets)
+        return x, add(0, *logdets)
 
     def unwire(self, b: Any, dy: tuple[Tree, Any]) -> Tree:
         dz, dlogdet = dy
@@ -91,7 +84,7 @@ class Chain(Composite, Bijection):
         for f in reversed(self.bijections.layers.values()):
             z, logdet = f.inverse(z)  # type: ignore[attr-defined]
             logdets.append(logdet)
-        return z, total(logdets)
+        return z, add(0, *logdets)
 
     # ---- without stored activations
 

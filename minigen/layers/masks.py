@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, Shape, real_dtype, resident, zeros
+from ..backend import Array, Constant, Shape, zeros
 from ..kernels.combine import add, concatenate, split
 from .linear_map import LinearMap, LinearMapCache
 from .tree import Tree, leaves
@@ -66,24 +66,13 @@ class Halves(LinearMap):
         return concatenate(parts[::-1] if self.flip else parts, -1)
 
 
-class Numbers:
-    """A mask as zeros and ones, in the type and on the device of what they are multiplied with."""
-
-    def __init__(self, mask: Array) -> None:
-        self._of = {np.dtype(kind): np.asarray(mask, kind) for kind in (np.float32, np.float64)}
-
-    def beside(self, x: Array) -> Array:
-        """They, of x's real type, where x lies."""
-        return resident(self._of[real_dtype(x.dtype)], x)
-
-
 class Masked(LinearMap):
     """x (N, *mask.shape) -> (m x, (1 - m) x). Raises ValueError where the rows of x have another shape."""
 
     def __init__(self, mask: Array) -> None:
         super().__init__()
         self.kept = np.asarray(mask, bool)
-        self.m, self.rest = Numbers(self.kept), Numbers(~self.kept)
+        self.m, self.rest = Constant(self.kept), Constant(~self.kept)  # of zeros and ones
 
     def fix(self, x: Array) -> LinearMapCache:
         if x.shape[1:] != self.kept.shape:
@@ -129,7 +118,7 @@ class Mask(LinearMap):
 
     def __init__(self, mask: Array) -> None:
         super().__init__()
-        self.mask = Numbers(mask)
+        self.mask = Constant(mask)
 
     def there(self, x: Array, cache: Any) -> Array:
         return add((self.mask.beside(x), x))

@@ -14,10 +14,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..backend import Array
-from .bijection import Bijection, total
+from .bijection import Bijection
 from .composite import Composite
 from .masks import Halves
 from .tree import Tree
+from .wiring import add
 
 
 class MultiScale(Composite, Bijection):
@@ -39,7 +40,7 @@ class MultiScale(Composite, Bijection):
                 z = (*z, out)
             x, logdet = f.levels[i](x)
             logdets.append(logdet)
-        return (*z, x), total(logdets)
+        return (*z, x), add(0, *logdets)
 
     def unwire(self, b: Any, dy: tuple[Tree, Any]) -> Tree:
         (*dz, dx), dlogdet = dy
@@ -57,4 +58,4 @@ class MultiScale(Composite, Bijection):
             logdets.append(logdet)
             if i:
                 x = self.halves.join((outs[i - 1], x))
-        return x, total(logdets)
+        return x, add(0, *logdets)

@@ -48,16 +48,6 @@ def mean(u: Array, over: Over) -> Array:
     return found
 
 
-def standardise(x: Array, over: Over, eps: float) -> tuple[Standardised, Array, Array]:
-    """xhat and r, the mean and the (biased) variance. A square, not `var` or `abs`: then it is analytic in complex x too."""
-    m = mean(x, over)
-    xhat = x - m
-    var = mean(xhat * xhat, over)
-    r = (var + eps) ** -0.5
-    xhat *= r
-    return Standardised(xhat, r), m, var
-
-
 def project(u: Array, s: Standardised, over: Over) -> Array:
     """J u = r (u - mean(u) - xhat mean(u xhat)): xhat_dot of x_dot, and dx of dxhat."""
     return s.r * (u - mean(u, over) - s.xhat * mean(u * s.xhat, over))

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..backend import ALIGNMENT, Array, Shape, aligned_zeros, device_of, real_dtype, resident, to_device
-from ..kernels.combine import add
+from ..kernels.combine import copy
 from ..random import Key
 from .views import Gradients, Place, Views
 
@@ -74,10 +74,7 @@ class Vector:
         for path, (place, node, name) in zip(self._paths, self.nodes, strict=True):
             if place not in filled:
                 value = to_device(self._first_value(node, name, path, key), device_of(self.theta))
-                if value.dtype == self.dtype:
-                    add(value, out=place.of(self.theta))
-                else:
-                    place.of(self.theta)[...] = value
+                copy(value, place.of(self.theta))
                 filled.add(place)
         for node, own in self._owners():
             node.params = Views.of(self._theta, own)

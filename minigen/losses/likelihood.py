@@ -13,7 +13,6 @@ N batch, "..." any further axes, K classes. Each value is a number; each gradien
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -24,8 +23,6 @@ from ..kernels import categorical as categorical_kernel
 from ..kernels import gaussian as gaussian_kernel
 from ..kernels import squares as squares_kernel
 from ..layers.elementwise import sigmoid
-
-LOG_2PI = math.log(2 * math.pi)
 
 
 def _rows(name: str, x: Array) -> int:

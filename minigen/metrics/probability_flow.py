@@ -34,12 +34,12 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ..backend import Array, to_device
+from ..kernels.gaussian.definition import LOG_2PI
 from ..models.diffusion import Diffusion
 from ..models.flow_matching import FlowMatching
 from ..models.integrators import heun
 from ..random import Key
 
-LOG_2PI = math.log(2 * math.pi)
 STEPS = 50
 
 Push: TypeAlias = Callable[[Array], Array]  # x_dot -> how v moves

@@ -146,10 +146,7 @@ def _settle(places: list[Place]) -> None:
     """`commit` replaces state, and a graph knows it by its address: the new values go where the old ones were."""
     for _, shelf, at, array in places:
         if shelf[at] is not array:
-            if array.dtype.kind == "f":
-                combine.add(shelf[at], out=array)
-            else:
-                array[...] = shelf[at]
+            combine.copy(shelf[at], array)
             shelf[at] = array
 
 

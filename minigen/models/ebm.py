@@ -17,14 +17,13 @@ N rows, M chains (as many as rows), R places of the buffer, w width. Images lie 
 from __future__ import annotations
 
 import math
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from .. import optim
-from ..backend import Array, Shape, device_of, resident, to_device
+from ..backend import Array, Constant, Shape, device_of, to_device
 from ..kernels import combine
 from ..kernels.rows import put, take
 from ..layers.composite import Sequential
@@ -42,6 +41,7 @@ from .objective import Forwards, Terms
 from .partition import OfParameters, grid, log_z_on_square, on_host
 
 LIMIT = 0.1  # of the gradient's norm
+ONE = Constant(1.0)  # without axes
 POINTS: dict[str, Any] = {
     "batch": 128,
     "steps": 3000,
@@ -167,7 +167,7 @@ class EBM(Model):
     def uniform(self, n: int, key: Key) -> Array:
         """Uniform noise over all that x may be: (n, *shape)."""
         u = key.uniform((n, *self.shape), like=self.theta.real)
-        return combine.add((2 * self.bound, u), (-self.bound, resident(_one(u.dtype), u)), out=u)
+        return combine.add((2 * self.bound, u), (-self.bound, ONE.beside(u)), out=u)
 
     def negatives(self, batch: Array, key: Key, forwards: Forwards | None = None) -> Negatives:
         """As many chains as rows, from the buffer or from noise, some steps on; and the noise that is added to the data."""
@@ -241,9 +241,3 @@ class EBM(Model):
         if not self.draws_images:
             pictures["density"] = 1 - np.sqrt(self.energy_map())[None, None, :, :, None]
         return pictures
-
-
-@cache
-def _one(dtype: np.dtype[Any]) -> Array:
-    """1, without axes."""
-    return np.ones((), dtype)

@@ -20,9 +20,9 @@ import numpy as np
 from .. import optim
 from ..backend import Array, Shape
 from ..kernels import flow as flow_kernel
+from ..kernels.gaussian.definition import LOG_2PI
 from ..layers.bijection import Bijection
 from ..layers.tree import Tree, leaves, map_tree
-from ..losses.likelihood import LOG_2PI
 from ..random import Key
 from .latent import line
 from .model import Model

@@ -38,9 +38,9 @@ from .. import optim
 from ..averaging import Average
 from ..backend import Array, Shape, to_device, zeros
 from ..kernels.combine import add
+from ..kernels.gaussian.definition import LOG_2PI
 from ..layers.layer import Layer
 from ..losses import mse
-from ..losses.likelihood import LOG_2PI
 from ..random import Key
 from .dcgan import quarterable
 from .diffusion import TIME_UNIT

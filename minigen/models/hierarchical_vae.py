@@ -38,6 +38,7 @@ from .. import optim
 from ..backend import Array, Shape
 from ..kernels import bernoulli as bernoulli_kernel
 from ..kernels import combine
+from ..kernels.gaussian.definition import LOG_2PI
 from ..layers.composite import Sequential
 from ..layers.elementwise import Elementwise, Tanh, sigmoid
 from ..layers.initialisers import glorot_uniform
@@ -45,7 +46,6 @@ from ..layers.layer import Layer
 from ..layers.linear import Linear
 from ..layers.shape import Flatten, Reshape
 from ..losses import bernoulli, gaussian, gaussian_kl
-from ..losses.likelihood import LOG_2PI
 from ..random import Key
 from .model import Model, Recipe
 from .objective import Forwarder, Forwards, Objective, Terms, total

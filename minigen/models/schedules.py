@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, device_of, real_dtype, resident, to_device
+from ..backend import Array, Constant, device_of, real_dtype, resident, to_device
 from ..kernels.combine import add
 from ..kernels.rows import take
 
@@ -53,14 +53,11 @@ class ByStep:
     """Numbers by step, (T + 1,) in float64, and those of each row's step, in the type and on the device of the rows."""
 
     def __init__(self, numbers: Array) -> None:
-        self._of = {np.dtype(kind): numbers.astype(kind) for kind in (np.float32, np.float64)}
+        self.table = Constant(numbers)
 
     def at(self, t: Any, x: Array) -> Array:
         """Those of t, a number or integers (N,): (N, 1 ...) beside x (N, ...)."""
-        table = resident(self._of[real_dtype(x.dtype)], x)
-        if isinstance(t, int | np.integer):
-            t = to_device(np.full(1, t), device_of(x))
-        return take(table, t).reshape(-1, *(1,) * (x.ndim - 1))
+        return _of_rows(self.table.beside(x), t, x)
 
 
 class Schedule:
@@ -79,10 +76,7 @@ class Schedule:
 
     def bar(self, t: Any, x: Array) -> Array:
         """alpha_bar_t beside the rows of x: (N, 1 ...), in the real type and on the device of x."""
-        if isinstance(t, int | np.integer):
-            t = to_device(np.full(1, t), device_of(x))
-        table = resident(self.alpha_bar, x)
-        return table[t].reshape(-1, *(1,) * (x.ndim - 1))
+        return _of_rows(resident(self.alpha_bar, x), t, x)
 
     def scales(self, t: Any, x: Array) -> tuple[Array, Array]:
         """a and s: what of x_t is data, and what is noise; both (N, 1 ...)."""
@@ -125,6 +119,13 @@ class Schedule:
         a, s = self.scales(t, x_t)
         eps: Array = y if kind == "noise" else (x_t - a * y) / s if kind == "x0" else s * x_t + a * y
         return eps
+
+
+def _of_rows(table: Array, t: Any, x: Array) -> Array:
+    """The numbers of a table (T + 1,) at t, a number or integers (N,): (N, 1 ...) beside x (N, ...)."""
+    if isinstance(t, int | np.integer):
+        t = to_device(np.full(1, t), device_of(x))
+    return take(table, t).reshape(-1, *(1,) * (x.ndim - 1))
 
 
 def linear(T: int) -> Schedule:

@@ -32,7 +32,7 @@ import numpy as np
 
 from ..backend import Array, zeros
 from ..kernels import adam
-from ..kernels.combine import add
+from ..kernels.combine import add, copy
 from ..losses.adversarial import Game
 from ..random import Key
 from .gan import BETAS, GAN
@@ -178,7 +178,9 @@ class UnrolledGAN(GAN):
         if any(call.startswith("discriminator") for call in forwards):
             moved = dict(self.optimizers["d"].named_state())
             for name in ("m", "v"):
+                moment = add(self.state[name])  # a copy: state is replaced, never written in place
                 for path, place in self._places.items():
-                    add(moved[f"{name}.discriminator.{path}"], out=place.of(self.state[name]))
+                    copy(moved[f"{name}.discriminator.{path}"], place.of(moment))
+                self.state[name] = moment
             for name, beta in zip(("b1^t", "b2^t"), BETAS, strict=True):
-                add((beta, self.state[name]), out=self.state[name])
+                self.state[name] = add((beta, self.state[name]))

@@ -42,7 +42,8 @@ def test_a_sum_is_a_new_array():
 
 def test_into_a_view_and_into_a_term():
     wide = np.zeros((3, 4, 2, 12))
-    assert combine.add(X, (ROW, Z), out=wide[..., 3:8]).base is not None
+    into = wide[..., 3:8]
+    assert combine.add(X, (ROW, Z), out=into) is into
     np.testing.assert_array_equal(wide[..., 3:8], X + ROW * Z)
     assert not wide[..., [0, 1, 2, 8, 9, 10, 11]].any()
     x = X.copy()
@@ -94,6 +95,17 @@ def test_a_nan_is_seen_and_a_zero_does_not_hide_it():
     x[1, 2, 1, 3] = np.nan
     for y in (combine.add(x, Z), combine.add((0.0, x), Z), combine.add((0.0 * E, x))):
         assert np.argwhere(np.isnan(y)).tolist() == [[1, 2, 1, 3]]
+
+
+def test_a_copy_takes_the_type_of_where_it_goes():
+    wide = np.zeros((3, 4, 2, 12), np.float32)
+    combine.copy(X, wide[..., 3:8])
+    np.testing.assert_array_equal(wide[..., 3:8], X.astype(np.float32))
+    combine.copy(ROW, wide[..., :2])
+    np.testing.assert_array_equal(wide[..., :2], np.broadcast_to(ROW, (3, 4, 2, 2)).astype(np.float32))
+    places = np.zeros(4, np.int64)
+    combine.copy(np.arange(4), places)
+    assert places.tolist() == [0, 1, 2, 3]
 
 
 def test_what_does_not_fit_is_refused():
